@@ -1,0 +1,51 @@
+"""Storage engines, and which one a URL means."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import unquote
+
+from ..errors import WfStoreError
+from .base import Backend
+
+_SERVERS = ("redis://", "rediss://", "redis+cluster://", "postgresql://", "postgres://")
+
+
+def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False) -> Backend:
+    """The engine behind a URL.
+
+    Args:
+        url: a path, `sqlite:///relative.db`, `sqlite:////absolute.db`, `:memory:`, or an open Backend.
+        synchronous: how durable, for engines that can choose.
+        read_only: never write.
+
+    Raises:
+        WfStoreError: no engine of this version serves that URL.
+        TypeError: it is not a URL at all.
+    """
+    if isinstance(url, os.PathLike):
+        url = os.fspath(url)
+    if not isinstance(url, str):
+        if hasattr(url, "append") and hasattr(url, "capabilities"):
+            return url  # type: ignore[no-any-return]  # a Backend of the caller's own
+        raise TypeError(f"a store is opened by a path or a URL, not by {type(url).__name__}: {url!r}")
+    if url in (":memory:", "memory://"):
+        from .memory import MemoryBackend
+
+        return MemoryBackend()
+    if url.startswith("sqlite:///"):
+        path = unquote(url.removeprefix("sqlite:///"))
+    elif "://" in url:
+        hint = "; servers come with a later release" if url.startswith(_SERVERS) else ""
+        raise WfStoreError(
+            f"no storage engine for {url!r}; known are a path, sqlite:///relative.db, sqlite:////absolute.db "
+            f"and :memory:{hint}"
+        )
+    else:
+        path = url
+    if not path:
+        raise WfStoreError(f"{url!r} names no file; write a path such as agent.db, or sqlite:///agent.db")
+    from .sqlite import SqliteBackend
+
+    return SqliteBackend(path, synchronous=synchronous, read_only=read_only)

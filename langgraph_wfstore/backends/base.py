@@ -1,0 +1,270 @@
+"""What a storage engine must do: a few verbs over rows. All policy stands above, in store.py and its neighbours.
+
+An engine keeps, per thread, rows numbered 1, 2, 3, ... without gaps by an append that succeeds only if nobody
+else appended first; per lineage, objects numbered likewise. That is the whole concurrency control, and it can
+be expressed on one thread's keys of any engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+KEPT, HIDDEN, SKELETON = 0, 1, 2
+CHECKPOINT, WRITE, BRANCH = 0, 1, 2
+OBJECT, LIST, MAP = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do.
+
+    Attributes:
+        name: as in the URL.
+        durable: what was acknowledged survives the process.
+        shared: other processes can open the same place.
+    """
+
+    name: str
+    durable: bool
+    shared: bool
+
+
+class ObjectRow(NamedTuple):
+    """One object: `form` is OBJECT, LIST or MAP; `nonce` is None where the lineage's secret gives it."""
+
+    number: int
+    id: bytes
+    form: int
+    tag: str
+    nonce: bytes | None
+    data: bytes
+
+
+class RecordRow(NamedTuple):
+    """One record. Everything from `anchor` on is an index: it follows from the body, or can be rebuilt.
+
+    Attributes:
+        seq: the record's number in its thread.
+        kind: CHECKPOINT, WRITE or BRANCH.
+        id: the record id.
+        state: KEPT, HIDDEN (not shown; kept for a delta channel) or SKELETON (content removed).
+        body: canonical bytes; for a skeleton the bytes of `skeleton_body`.
+        ordinal, seal: the seal that ends with this record, if one does.
+        anchor: hash of namespace and checkpoint id, the same for a checkpoint and its writes.
+        space: hash of the namespace, 0 for the root; None for other kinds than CHECKPOINT, as all that follows.
+        position: place in the thread's causal order.
+        branch: number of the branch it was put on; None below the root.
+        within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to.
+        source, step, run: of the metadata; `run` is a hash.
+    """
+
+    seq: int
+    kind: int
+    id: bytes
+    state: int
+    body: bytes
+    ordinal: int | None
+    seal: bytes | None
+    anchor: int | None
+    space: int | None
+    position: int | None
+    branch: int | None
+    within: int | None
+    source: str | None
+    step: int | None
+    run: int | None
+
+
+class BranchRow(NamedTuple):
+    """One branch beside the first: where it starts and where it ends, by record number."""
+
+    number: int
+    name: bytes
+    base: int | None
+    head: int
+
+
+@dataclass(slots=True)
+class ThreadRow:
+    """One life of one thread. `number` and `lineage` are None until the engine has stored the row.
+
+    Attributes:
+        name: the thread id, UTF-8 (surrogatepass).
+        life: 1 for the first life of that thread id, counted up by every deletion.
+        epoch: counted up by every change that is not an append.
+        current: number of the branch that is read by default; 0 is the first.
+        branches: how many branches there are.
+        nested: whether any checkpoint is below the root namespace.
+        lineage_epoch: the lineage's epoch: counted up when objects are removed.
+        created: ns since 1970.
+    """
+
+    name: bytes
+    life: int
+    secret: bytes
+    created: int
+    number: int | None = None
+    lineage: int | None = None
+    epoch: int = 0
+    lineage_epoch: int = 0
+    current: int = 0
+    branches: int = 1
+    nested: bool = False
+
+
+class Tail(NamedTuple):
+    """Where a thread stands."""
+
+    row: ThreadRow
+    last: int
+    ordinal: int
+    seal: bytes | None
+    unsealed: tuple[bytes, ...]
+    objects: int
+    branches: tuple[BranchRow, ...]
+
+
+@dataclass(slots=True)
+class Append:
+    """One atomic append to one thread.
+
+    Attributes:
+        thread: the thread; a row without a number is created.
+        records: numbered on from the thread's last record.
+        objects: numbered on from the lineage's last object.
+        positions: (seq, position) of checkpoints that move in the causal order.
+        branches: branches that are new or whose head moves.
+        switch: the branch that becomes current.
+        nested: whether the thread gets its first checkpoint below the root.
+    """
+
+    thread: ThreadRow
+    epoch: int
+    lineage_epoch: int
+    records: list[RecordRow]
+    objects: list[ObjectRow] = field(default_factory=list)
+    positions: list[tuple[int, int]] = field(default_factory=list)
+    branches: list[BranchRow] = field(default_factory=list)
+    switch: int | None = None
+    nested: bool = False
+
+
+@dataclass(slots=True)
+class Rewrite:
+    """One atomic removal of content, over the threads that share a lineage.
+
+    Attributes:
+        expect: per thread number its (epoch, last record) as they were when the removal was planned; all
+            threads of the lineage, so that nothing can start to refer to what goes.
+        records: (thread, row) to replace, by seq.
+        drop_objects: object numbers to delete; lists that stay are in `replace_objects` if their base goes.
+        replace_objects: rows to replace, by number.
+        drop_thread: the thread that goes altogether, or None.
+        tombstone: what stays of it: (life, keyed hashes).
+        runs: keyed hashes of runs that were deleted.
+        heads: per thread number the branch rows to replace.
+    """
+
+    lineage: int
+    expect: dict[int, tuple[int, int]]
+    records: list[tuple[int, RecordRow]] = field(default_factory=list)
+    drop_objects: list[int] = field(default_factory=list)
+    replace_objects: list[ObjectRow] = field(default_factory=list)
+    drop_thread: int | None = None
+    tombstone: tuple[bytes, int, bytes] | None = None
+    runs: list[bytes] = field(default_factory=list)
+    heads: dict[int, list[BranchRow]] = field(default_factory=dict)
+
+
+class Stale(Exception):
+    """The thread is not as the operation expected: nothing was written; look again and prepare anew."""
+
+
+class Pending(Protocol):
+    """An append on its way."""
+
+    def wait(self) -> None:
+        """Return when it is durable; raise Stale, or the WfStoreError that stopped it."""
+
+
+class Backend(Protocol):
+    """The verbs of an engine. Every read sees every append that returned before it began."""
+
+    capabilities: Capabilities
+    store_secret: bytes
+
+    def find(self, name: bytes) -> Tail | None:
+        """Where the thread of that id stands; None if there is none."""
+
+    def standing(self, row: ThreadRow) -> tuple[int, int, int] | None:
+        """(epoch, lineage epoch, last record) of a thread, cheaply; None if it is gone."""
+
+    def append(self, batch: Append) -> Pending:
+        """Queue an append. Appends are applied in the order of this call."""
+
+    def records(self, thread: int, after: int, limit: int) -> list[RecordRow]:
+        """Records by seq, ascending, from the first after `after`."""
+
+    def anchored(self, thread: int, anchors: Sequence[int]) -> list[RecordRow]:
+        """All records of these anchors, by seq."""
+
+    def checkpoints(
+        self, thread: int, space: int | None, below: int | None, limit: int, where: dict[str, Any]
+    ) -> list[RecordRow]:
+        """Checkpoint records with KEPT state, newest first.
+
+        Args:
+            space: only this namespace; None for all.
+            below: only positions smaller than this.
+            where: equalities on `source`, `step`, `run`, `branch` and `within`, which are indexed.
+        """
+
+    def before(self, thread: int, position: int) -> int | None:
+        """The largest position smaller than this one."""
+
+    def objects(self, lineage: int, ids: Sequence[bytes]) -> list[ObjectRow]:
+        """The objects of these ids, in any order; ids that are not there are left out."""
+
+    def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
+        """The objects of these numbers, in any order."""
+
+    def numbers(self, lineage: int, ids: Sequence[bytes]) -> dict[bytes, int]:
+        """The numbers of those of these ids that are there."""
+
+    def all_objects(self, lineage: int) -> Iterator[ObjectRow]:
+        """Every object of a lineage, by number."""
+
+    def threads(self, after: int, limit: int) -> list[Tail]:
+        """Threads by number, ascending."""
+
+    def kin(self, lineage: int) -> list[ThreadRow]:
+        """The threads that share a lineage."""
+
+    def copy(self, tail: Tail, name: bytes, life: int, created: int) -> None:
+        """A new thread with the same records and the same lineage; Stale if the source has moved on."""
+
+    def rewrite(self, change: Rewrite) -> None:
+        """Remove content; Stale if any thread of the lineage has moved on."""
+
+    def tombstones(self, name: bytes) -> list[tuple[int, bytes]]:
+        """(life, sorted keyed hashes of 8 bytes) per deleted life of a thread id."""
+
+    def deleted_runs(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of these keyed hashes of run ids that were deleted."""
+
+    def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
+        """Numbers of the threads that have a checkpoint of one of these runs."""
+
+    def row(self, thread: int) -> Tail | None:
+        """Where the thread of that number stands."""
+
+    def stats(self) -> dict[str, int]:
+        """Counts and bytes, see WfStore.stats."""
+
+    def compact(self) -> None:
+        """Give unused space back."""
+
+    def close(self) -> None:
+        """Release everything. Safe to call twice."""

@@ -1,0 +1,89 @@
+"""How engines keep bytes small: zstd, with a dictionary of our own for records and messages.
+
+The first byte of packed bytes says how to read the rest; unpacking gives back the identical bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from importlib.resources import files
+
+import zstandard
+
+from ..errors import IntegrityError
+from ..lists import get_varint, put_varint
+
+RAW, ZSTD, ZSTD_DICTIONARY_1 = 0, 1, 2
+_SMALL = 24
+_LARGE = 1 << 14
+_LEVEL = 3
+_MOST = 1 << 31
+_local = threading.local()
+
+
+def pack(data: bytes) -> bytes:
+    """The stored form of `data`."""
+    if len(data) >= _SMALL:
+        plain = len(data) > _LARGE
+        out = bytearray((ZSTD if plain else ZSTD_DICTIONARY_1,))
+        put_varint(out, len(data))
+        out += _compressor(plain).compress(data)
+        if len(out) < len(data):
+            return bytes(out)
+    return b"\0" + data
+
+
+def unpack(stored: bytes) -> bytes:
+    """The bytes behind `pack`.
+
+    Raises:
+        IntegrityError: the stored form is damaged.
+    """
+    how = stored[0] if stored else -1
+    if how == RAW:
+        return stored[1:]
+    try:
+        if how not in (ZSTD, ZSTD_DICTIONARY_1):
+            raise ValueError(f"they start with {how}, which no known packing does")
+        size, at = get_varint(stored, 1)
+        if size > _MOST:
+            raise ValueError(f"they claim to hold {size} bytes")
+        data = _decompressor(how == ZSTD).decompress(stored[at:], max_output_size=size)
+        if len(data) != size:
+            raise ValueError(f"{len(data)} bytes instead of {size}")
+        return data
+    except (ValueError, MemoryError, zstandard.ZstdError) as error:
+        raise IntegrityError(
+            f"stored bytes are damaged ({error}); run thread.verify() to see what is affected, and restore a backup"
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def _dictionary() -> zstandard.ZstdCompressionDict:
+    data = files("langgraph_wfstore.backends").joinpath("dictionary-1.zdict").read_bytes()
+    dictionary = zstandard.ZstdCompressionDict(data)
+    dictionary.precompute_compress(level=_LEVEL)
+    return dictionary
+
+
+def _compressor(plain: bool) -> zstandard.ZstdCompressor:
+    made: zstandard.ZstdCompressor | None = getattr(_local, f"compressor_{plain}", None)
+    if made is None:
+        # No magic number, size or checksum in the frame: the size stands before it, the digests check the bytes.
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            _LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_content_size=0, write_dict_id=0, write_checksum=0
+        )
+        made = zstandard.ZstdCompressor(compression_params=parameters, dict_data=None if plain else _dictionary())
+        setattr(_local, f"compressor_{plain}", made)
+    return made
+
+
+def _decompressor(plain: bool) -> zstandard.ZstdDecompressor:
+    made: zstandard.ZstdDecompressor | None = getattr(_local, f"decompressor_{plain}", None)
+    if made is None:
+        made = zstandard.ZstdDecompressor(
+            dict_data=None if plain else _dictionary(), format=zstandard.FORMAT_ZSTD1_MAGICLESS
+        )
+        setattr(_local, f"decompressor_{plain}", made)
+    return made

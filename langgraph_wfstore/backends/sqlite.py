@@ -1,0 +1,410 @@
+"""SQLite: one file, any number of threads and processes, group commit."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+from ..errors import WfStoreError
+from .base import Append, BranchRow, Capabilities, ObjectRow, RecordRow, Rewrite, Tail, ThreadRow
+from .packing import pack, unpack
+from .sqlite_connection import Connections
+from .sqlite_queue import WriteQueue
+
+_LAST = 0xFFFFFFFF
+_RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run"
+_THREAD = (
+    "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
+)
+# The ids come as one blob of 32-byte pieces, so that any number of them is one statement.
+_IDS = "WITH RECURSIVE piece(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM piece WHERE i + 1 < length(:ids) / 32)"
+_WHERE = frozenset({"source", "step", "run", "branch", "within"})
+
+
+class SqliteBackend:
+    """The verbs of `Backend` on one SQLite file.
+
+    Args:
+        path: the file; it is created unless `read_only`.
+        synchronous: "full" (an acknowledged operation survives a power cut) or "normal" (it survives a
+            crash of the process; a power cut may take the last ones).
+        read_only: open an existing file and never write to it.
+        timeout: seconds to wait for another process that writes.
+
+    Raises:
+        BackendUnavailableError: the file cannot be opened or written.
+        IntegrityError: the file is damaged.
+        WfStoreError: the file is not ours, or of a newer version.
+    """
+
+    capabilities = Capabilities("sqlite", durable=True, shared=True)
+
+    def __init__(self, path: str, *, synchronous: str = "full", read_only: bool = False, timeout: float = 60.0) -> None:
+        self.path = os.path.abspath(path)
+        schema = files("langgraph_wfstore.backends").joinpath("schema.sql").read_text("utf-8")
+        self._connections = Connections(self.path, schema, synchronous, read_only, timeout)
+        with self._connections.reader() as db:
+            secret = db.execute("SELECT value FROM store WHERE name = 'secret'").fetchone()
+        if secret is None:
+            raise WfStoreError(f"{self.path} holds no store secret; the file is damaged, restore it from a backup")
+        self.store_secret: bytes = secret[0]
+        self._queue = WriteQueue(self._connections, self._append)
+
+    # ------------------------------------------------------------------ reading
+
+    def find(self, name: bytes) -> Tail | None:
+        return self._tail("t.name_key = ?", self._name_key(name))
+
+    def row(self, thread: int) -> Tail | None:
+        return self._tail("t.no = ?", thread)
+
+    def _tail(self, where: str, value: object) -> Tail | None:
+        with self._connections.snapshot() as db:
+            found = db.execute(
+                f"SELECT {_THREAD} FROM thread t JOIN lineage l ON l.no = t.lineage WHERE {where}", (value,)
+            ).fetchone()
+            return None if found is None else self._stand(db, _thread(found))
+
+    def _stand(self, db: sqlite3.Connection, row: ThreadRow) -> Tail:
+        assert row.number is not None and row.lineage is not None
+        low, high = row.number << 32, row.number << 32 | _LAST
+        last = db.execute("SELECT max(key) FROM record WHERE key BETWEEN ? AND ?", (low, high)).fetchone()[0]
+        seal = db.execute(
+            "SELECT key, ordinal, seal FROM record WHERE key BETWEEN ? AND ? AND seal IS NOT NULL ORDER BY key DESC LIMIT 1",
+            (low, high),
+        ).fetchone() or (low, -1, None)
+        unsealed = db.execute("SELECT id FROM record WHERE key > ? AND key <= ? ORDER BY key", (seal[0], high)).fetchall()
+        objects = db.execute(
+            "SELECT max(key) FROM object WHERE key BETWEEN ? AND ?", (row.lineage << 32, row.lineage << 32 | _LAST)
+        ).fetchone()[0]
+        branches = db.execute(
+            "SELECT number, name, base, head FROM branch WHERE thread = ? ORDER BY number", (row.number,)
+        ).fetchall()
+        return Tail(
+            row,
+            0 if last is None else last & _LAST,
+            seal[1],
+            seal[2],
+            tuple(r[0] for r in unsealed),
+            0 if objects is None else objects & _LAST,
+            tuple(BranchRow(*b) for b in branches),
+        )
+
+    def standing(self, row: ThreadRow) -> tuple[int, int, int] | None:
+        with self._connections.reader() as db:
+            return _standing(db, row.number or 0)
+
+    def records(self, thread: int, after: int, limit: int) -> list[RecordRow]:
+        return self._records(
+            f"SELECT {_RECORD} FROM record WHERE key > ? AND key <= ? ORDER BY key LIMIT ?",
+            (thread << 32 | after, thread << 32 | _LAST, limit),
+        )
+
+    def anchored(self, thread: int, anchors: Sequence[int]) -> list[RecordRow]:
+        return self._records(
+            f"SELECT {_RECORD} FROM record WHERE key >> 32 = ? AND anchor IN (SELECT value FROM json_each(?)) ORDER BY key",
+            (thread, "[" + ",".join(map(str, anchors)) + "]"),
+        )
+
+    def checkpoints(
+        self, thread: int, space: int | None, below: int | None, limit: int, where: dict[str, Any]
+    ) -> list[RecordRow]:
+        sql = [f"SELECT {_RECORD} FROM record WHERE key >> 32 = ? AND kind = 0 AND state = 0"]
+        values: list[Any] = [thread]
+        if space is not None:
+            sql.append("AND space = ?")
+            values.append(space)
+        if below is not None:
+            sql.append("AND position < ?")
+            values.append(below)
+        for name, value in where.items():
+            if name not in _WHERE:
+                raise ValueError(f"{name} is not an indexed column")
+            sql.append(f"AND {name} = ?")
+            values.append(value)
+        if where.get("source", "loop") != "loop":
+            sql.append("AND source <> 'loop'")
+        sql.append("ORDER BY position DESC LIMIT ?")
+        return self._records(" ".join(sql), (*values, limit))
+
+    def before(self, thread: int, position: int) -> int | None:
+        with self._connections.reader() as db:
+            found: int | None = db.execute(
+                "SELECT max(position) FROM record WHERE key >> 32 = ? AND kind = 0 AND position < ?", (thread, position)
+            ).fetchone()[0]
+        return found
+
+    def _records(self, sql: str, values: tuple[Any, ...]) -> list[RecordRow]:
+        with self._connections.reader() as db:
+            found = db.execute(sql, values).fetchall()
+        return [RecordRow(r[0] & _LAST, *r[1:4], unpack(r[4]), *r[5:]) for r in found]
+
+    def objects(self, lineage: int, ids: Sequence[bytes]) -> list[ObjectRow]:
+        if not ids:
+            return []
+        return self._objects(
+            f"{_IDS} SELECT key, id, form, tag, nonce, data FROM object WHERE key >> 32 = :lineage "
+            "AND id IN (SELECT substr(:ids, i * 32 + 1, 32) FROM piece)",
+            {"lineage": lineage, "ids": b"".join(ids)},
+        )
+
+    def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
+        keys = "[" + ",".join(str(lineage << 32 | n) for n in numbers) + "]"
+        return self._objects(
+            "SELECT key, id, form, tag, nonce, data FROM object WHERE key IN (SELECT value FROM json_each(:keys))",
+            {"keys": keys},
+        )
+
+    def _objects(self, sql: str, values: dict[str, Any]) -> list[ObjectRow]:
+        with self._connections.reader() as db:
+            found = db.execute(sql, values).fetchall()
+        return [_object(r) for r in found]
+
+    def numbers(self, lineage: int, ids: Sequence[bytes]) -> dict[bytes, int]:
+        if not ids:
+            return {}
+        with self._connections.reader() as db:
+            found = db.execute(
+                f"{_IDS} SELECT id, key FROM object WHERE key >> 32 = :lineage "
+                "AND id IN (SELECT substr(:ids, i * 32 + 1, 32) FROM piece)",
+                {"lineage": lineage, "ids": b"".join(ids)},
+            ).fetchall()
+        return {name: key & _LAST for name, key in found}
+
+    def all_objects(self, lineage: int) -> Iterator[ObjectRow]:
+        after = lineage << 32
+        while True:
+            with self._connections.reader() as db:
+                found = db.execute(
+                    "SELECT key, id, form, tag, nonce, data FROM object WHERE key > ? AND key <= ? ORDER BY key LIMIT 1000",
+                    (after, lineage << 32 | _LAST),
+                ).fetchall()
+            yield from map(_object, found)
+            if not found:
+                return
+            after = found[-1][0]
+
+    def threads(self, after: int, limit: int) -> list[Tail]:
+        with self._connections.snapshot() as db:
+            found = db.execute(
+                f"SELECT {_THREAD} FROM thread t JOIN lineage l ON l.no = t.lineage WHERE t.no > ? ORDER BY t.no LIMIT ?",
+                (after, limit),
+            ).fetchall()
+            return [self._stand(db, _thread(r)) for r in found]
+
+    def kin(self, lineage: int) -> list[ThreadRow]:
+        with self._connections.reader() as db:
+            found = db.execute(
+                f"SELECT {_THREAD} FROM thread t JOIN lineage l ON l.no = t.lineage WHERE t.lineage = ? ORDER BY t.no",
+                (lineage,),
+            ).fetchall()
+        return [_thread(r) for r in found]
+
+    def tombstones(self, name: bytes) -> list[tuple[int, bytes]]:
+        with self._connections.reader() as db:
+            return db.execute(
+                "SELECT life, hashes FROM tombstone WHERE name_key = ? ORDER BY life", (self._name_key(name),)
+            ).fetchall()
+
+    def deleted_runs(self, hashes: Sequence[bytes]) -> set[bytes]:
+        with self._connections.reader() as db:
+            return {h for h in hashes if db.execute("SELECT 1 FROM deleted_run WHERE hash = ?", (h,)).fetchone()}
+
+    def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
+        with self._connections.reader() as db:
+            found = db.execute(
+                "SELECT DISTINCT key >> 32 FROM record WHERE run IN (SELECT value FROM json_each(?)) ORDER BY 1",
+                ("[" + ",".join(map(str, runs)) + "]",),
+            ).fetchall()
+        return [r[0] for r in found]
+
+    # ------------------------------------------------------------------ writing
+
+    def append(self, batch: Append) -> Any:
+        return self._queue.put(batch)
+
+    def _append(self, db: sqlite3.Connection, batch: Append) -> bool:
+        """Apply one append within the open transaction; False if the thread is not as expected."""
+        row = batch.thread
+        try:
+            if row.number is None:
+                number, lineage = self._create(db, row)
+            else:
+                number, lineage = row.number, row.lineage or 0
+                if _standing(db, number) != (batch.epoch, batch.lineage_epoch, batch.records[0].seq - 1):
+                    return False
+            low, place = number << 32, lineage << 32
+            db.executemany(_INSERT_RECORD, [(low | r[0], *r[1:4], pack(r[4]), *r[5:]) for r in batch.records])
+            if batch.objects:
+                db.executemany(_INSERT_OBJECT, [(place | o[0], *o[1:5], pack(o[5])) for o in batch.objects])
+        except sqlite3.IntegrityError:
+            return False
+        for seq, position in batch.positions:
+            db.execute("UPDATE record SET position = ? WHERE key = ?", (position, low | seq))
+        if batch.branches:
+            db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(number, *b) for b in batch.branches])
+            db.execute(
+                "UPDATE thread SET branches = (SELECT max(number) + 1 FROM branch WHERE thread = ?1) WHERE no = ?1",
+                (number,),
+            )
+        if batch.switch is not None:
+            db.execute("UPDATE thread SET current = ? WHERE no = ?", (batch.switch, number))
+        if batch.nested:
+            db.execute("UPDATE thread SET nested = 1 WHERE no = ?", (number,))
+        row.number, row.lineage = number, lineage
+        return True
+
+    def _create(self, db: sqlite3.Connection, row: ThreadRow) -> tuple[int, int]:
+        name_key = self._name_key(row.name)
+        gone = db.execute("SELECT max(life) FROM tombstone WHERE name_key = ?", (name_key,)).fetchone()[0] or 0
+        if row.life != gone + 1:
+            raise sqlite3.IntegrityError("the thread was deleted meanwhile")
+        lineage = db.execute("INSERT INTO lineage(epoch, secret) VALUES (0, ?)", (row.secret,)).lastrowid
+        number = db.execute(_INSERT_THREAD, (row.name, name_key, row.life, lineage, 0, 1, 0, row.created)).lastrowid
+        assert number is not None and lineage is not None
+        return number, lineage
+
+    def copy(self, tail: Tail, name: bytes, life: int, created: int) -> None:
+        source = tail.row
+        assert source.number is not None
+
+        def work(db: sqlite3.Connection) -> bool:
+            if _standing(db, source.number or 0) != (source.epoch, source.lineage_epoch, tail.last):
+                return False
+            try:
+                number = db.execute(
+                    _INSERT_THREAD,
+                    (name, self._name_key(name), life, source.lineage, source.current, source.branches, source.nested, created),
+                ).lastrowid
+            except sqlite3.IntegrityError:
+                return False
+            low = (source.number or 0) << 32
+            db.execute(
+                f"INSERT INTO record({_RECORD}) SELECT key - ?1 + ?2, {_RECORD.removeprefix('key, ')} "
+                "FROM record WHERE key BETWEEN ?1 AND ?3",
+                (low, (number or 0) << 32, low | _LAST),
+            )
+            db.execute(
+                "INSERT INTO branch SELECT ?, number, name, base, head FROM branch WHERE thread = ?", (number, source.number)
+            )
+            return True
+
+        self._queue.run(work)
+
+    def rewrite(self, change: Rewrite) -> None:
+        def work(db: sqlite3.Connection) -> bool:
+            kin = {r[0] for r in db.execute("SELECT no FROM thread WHERE lineage = ?", (change.lineage,))}
+            if kin != set(change.expect):
+                return False
+            for number, (epoch, last) in change.expect.items():
+                stands = _standing(db, number)
+                if stands is None or (stands[0], stands[2]) != (epoch, last):
+                    return False
+            self._rewrite(db, change)
+            return True
+
+        self._queue.run(work)
+
+    @staticmethod
+    def _rewrite(db: sqlite3.Connection, change: Rewrite) -> None:
+        place = change.lineage << 32
+        for thread, r in change.records:
+            db.execute(
+                f"INSERT OR REPLACE INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:]),
+            )
+        db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
+        db.executemany(
+            "UPDATE object SET id = ?, form = ?, tag = ?, nonce = ?, data = ? WHERE key = ?",
+            [(*o[1:5], pack(o[5]), place | o[0]) for o in change.replace_objects],
+        )
+        for thread, rows in change.heads.items():
+            db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(thread, *b) for b in rows])
+        if change.drop_thread is not None:
+            gone = change.drop_thread
+            db.execute("DELETE FROM record WHERE key BETWEEN ? AND ?", (gone << 32, gone << 32 | _LAST))
+            db.execute("DELETE FROM branch WHERE thread = ?", (gone,))
+            if change.tombstone is not None:
+                db.execute(
+                    "INSERT INTO tombstone SELECT name_key, ?, ? FROM thread WHERE no = ?", (*change.tombstone[1:], gone)
+                )
+            db.execute("DELETE FROM thread WHERE no = ?", (gone,))
+        db.executemany("INSERT OR IGNORE INTO deleted_run VALUES (?)", [(h,) for h in change.runs])
+        db.execute("UPDATE thread SET epoch = epoch + 1 WHERE lineage = ?", (change.lineage,))
+        db.execute("UPDATE lineage SET epoch = epoch + 1 WHERE no = ?", (change.lineage,))
+        if not db.execute("SELECT 1 FROM thread WHERE lineage = ?", (change.lineage,)).fetchone():
+            db.execute("DELETE FROM object WHERE key BETWEEN ? AND ?", (place, place | _LAST))
+            db.execute("DELETE FROM lineage WHERE no = ?", (change.lineage,))
+
+    # ------------------------------------------------------------------ the whole store
+
+    def stats(self) -> dict[str, int]:
+        with self._connections.snapshot() as db:
+            threads = db.execute("SELECT count(*) FROM thread").fetchone()[0]
+            kinds = dict(db.execute("SELECT kind, count(*) FROM record GROUP BY kind").fetchall())
+            pruned = db.execute("SELECT count(*) FROM record WHERE state <> 0").fetchone()[0]
+            seals, record_bytes = db.execute("SELECT count(seal), total(length(body)) FROM record").fetchone()
+            forms = dict(db.execute("SELECT form, count(*) FROM object GROUP BY form").fetchall())
+            object_bytes = db.execute("SELECT total(length(data)) FROM object").fetchone()[0]
+            pages, size = db.execute("PRAGMA page_count").fetchone()[0], db.execute("PRAGMA page_size").fetchone()[0]
+            free = db.execute("PRAGMA freelist_count").fetchone()[0]
+        wal = 0
+        with contextlib.suppress(OSError):
+            wal = os.path.getsize(self.path + "-wal")
+        return {
+            "threads": threads,
+            "checkpoints": kinds.get(0, 0),
+            "writes": kinds.get(1, 0),
+            "pruned": pruned,
+            "seals": seals,
+            "record_bytes": int(record_bytes),
+            "objects": forms.get(0, 0),
+            "lists": forms.get(1, 0),
+            "maps": forms.get(2, 0),
+            "object_bytes": int(object_bytes),
+            "file_bytes": pages * size + wal,
+            "free_bytes": free * size,
+        }
+
+    def compact(self) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        self._queue.outside(work)
+
+    def close(self) -> None:
+        self._queue.close()
+        self._connections.close()
+
+    def _name_key(self, name: bytes) -> bytes:
+        return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
+
+
+_INSERT_RECORD = f"INSERT INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_OBJECT = "INSERT INTO object(key, id, form, tag, nonce, data) VALUES (?,?,?,?,?,?)"
+_INSERT_THREAD = (
+    "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) VALUES (?,?,?,?,0,?,?,?,?)"
+)
+
+
+def _standing(db: sqlite3.Connection, thread: int) -> tuple[int, int, int] | None:
+    found = db.execute(
+        "SELECT t.epoch, l.epoch, (SELECT max(key) FROM record WHERE key BETWEEN ?2 AND ?3) "
+        "FROM thread t JOIN lineage l ON l.no = t.lineage WHERE t.no = ?1",
+        (thread, thread << 32, thread << 32 | _LAST),
+    ).fetchone()
+    return None if found is None else (found[0], found[1], (found[2] or 0) & _LAST)
+
+
+def _thread(r: tuple[Any, ...]) -> ThreadRow:
+    return ThreadRow(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], bool(r[10]))
+
+
+def _object(r: tuple[Any, ...]) -> ObjectRow:
+    return ObjectRow(r[0] & _LAST, r[1], r[2], r[3], r[4], unpack(r[5]))

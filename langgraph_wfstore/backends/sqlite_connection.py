@@ -1,0 +1,237 @@
+"""Connections to one SQLite file: creating and checking it, one writer, a few readers, errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import BackendUnavailableError, IntegrityError, WfStoreError
+
+APPLICATION_ID = 0x57665374  # "WfSt"
+LAYOUT_VERSION = 1
+_READERS = 4
+
+
+class Connections:
+    """The connections of one process to one file.
+
+    Args:
+        path: the file.
+        schema: the script that makes an empty file ours.
+        synchronous: "full" or "normal".
+        read_only: never write, not even to create.
+        timeout: seconds to wait for another process's lock.
+    """
+
+    def __init__(self, path: str, schema: str, synchronous: str, read_only: bool, timeout: float) -> None:
+        if synchronous not in ("full", "normal"):
+            raise ValueError(f"synchronous is 'full' or 'normal', not {synchronous!r}")
+        self.path = path
+        self.read_only = read_only
+        self._schema = schema
+        self._synchronous = synchronous.upper()
+        self._timeout = timeout
+        self._reset()
+        _open_connections.add(self)
+        with translated(path):
+            self._make_ours()
+
+    def _reset(self) -> None:
+        """Start without connections: at the beginning, and in a forked child, which must not touch its parent's."""
+        self._closed = False
+        self._writer: sqlite3.Connection | None = None
+        self._idle: list[sqlite3.Connection] = []
+        self._slots = threading.BoundedSemaphore(_READERS)
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read with; every statement sees the latest commit."""
+        with self._slots:
+            self._check_open()
+            with translated(self.path):
+                db = self._idle.pop() if self._idle else self._connect(writing=False)
+                try:
+                    yield db
+                finally:
+                    if self._closed:
+                        db.close()
+                    else:
+                        self._idle.append(db)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose statements all see the same state."""
+        with self.reader() as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("ROLLBACK")
+
+    def writer(self) -> sqlite3.Connection:
+        """The connection to write with; its user holds the write queue's lock."""
+        self._check_open()
+        if self.read_only:
+            raise BackendUnavailableError(
+                f"cannot write to {self.path}: the store was opened with read_only=True; open it without"
+            )
+        if self._writer is None:
+            self._writer = self._connect(writing=True)
+        return self._writer
+
+    def close(self) -> None:
+        """Close every connection that is not in use; those in use close when they are returned."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendUnavailableError(f"the store {self.path} is closed; open it again")
+
+    def _connect(self, *, writing: bool) -> sqlite3.Connection:
+        mode = "ro" if self.read_only else "rwc" if writing else "rw"
+        uri = Path(self.path).as_uri() + f"?mode={mode}"
+        db = sqlite3.connect(
+            uri, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute("PRAGMA cache_size = -16000")
+        if not writing:
+            db.execute("PRAGMA query_only = ON")
+        return db
+
+    def _make_ours(self) -> None:
+        db = self._connect(writing=True)
+        keep = False
+        try:
+            if self._is_empty(db):
+                if self.read_only:
+                    raise BackendUnavailableError(
+                        f"{self.path} is empty and read_only=True; open it once without read_only to create the store"
+                    )
+                self._create(db)
+            self._check_version(db)
+            keep = not self.read_only
+        finally:
+            if keep:
+                self._writer = db
+            else:
+                db.close()
+
+    @staticmethod
+    def _is_empty(db: sqlite3.Connection) -> bool:
+        return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] and not _pragma(db, "application_id")
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        """Create the tables; any number of processes may do so at once."""
+        _patiently(lambda: db.execute("PRAGMA journal_mode = WAL").fetchone(), self._timeout)
+        _patiently(lambda: db.execute("BEGIN IMMEDIATE"), self._timeout)
+        try:
+            if self._is_empty(db):
+                for statement in _statements(self._schema):
+                    db.execute(statement)
+                db.execute("INSERT INTO store VALUES ('secret', ?)", (secrets.token_bytes(32),))
+                db.execute("INSERT INTO store VALUES ('created', ?)", (str(time.time_ns()),))
+                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _check_version(self, db: sqlite3.Connection) -> None:
+        owner, version = _pragma(db, "application_id"), _pragma(db, "user_version")
+        if owner != APPLICATION_ID:
+            raise WfStoreError(
+                f"{self.path} is an SQLite file of another program (application id {owner:#x}, ours is "
+                f"{APPLICATION_ID:#x}); nothing was changed. Give a path of its own to the store"
+            )
+        if version != LAYOUT_VERSION:
+            raise WfStoreError(
+                f"{self.path} has layout version {version}, this langgraph_wfstore reads version {LAYOUT_VERSION}; "
+                "nothing was changed. Open it with a release that knows that version"
+            )
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    value: int = db.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def _statements(script: str) -> list[str]:
+    lines = [line for line in script.splitlines() if not line.startswith("--")]
+    return [s for s in "\n".join(lines).split(";") if s.strip()]
+
+
+def _patiently(work: object, timeout: float) -> None:
+    """Retry while another process holds the file: changing the journal mode does not wait by itself."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            work()  # type: ignore[operator]  # a lambda
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn what sqlite3 raises into an error that says what was found and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _error(path, error) from error
+
+
+def _error(path: str, error: sqlite3.Error) -> WfStoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return IntegrityError(
+            f"{path} is not a sound SQLite file ({error}); nothing was written. Restore it from a backup, or try "
+            "`sqlite3 FILE .recover`"
+        )
+    advice = _ADVICE.get(code, "see the SQLite error for the cause")
+    return BackendUnavailableError(f"{path}: {error}; nothing of this operation was written. {advice}")
+
+
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "Another process has held the write lock for longer than the timeout; find it, or raise the timeout",
+    sqlite3.SQLITE_FULL: "The disk is full; free space and repeat the operation, what was acknowledged is safe",
+    sqlite3.SQLITE_IOERR: "The operating system refused to read or write; check disk, quota and file size limit",
+    sqlite3.SQLITE_READONLY: "The file or its folder is read-only; make both writable, or open with read_only=True",
+    sqlite3.SQLITE_CANTOPEN: "Check that the folder exists and that the process may write to it",
+    sqlite3.SQLITE_PERM: "Check the permissions of the file and its folder",
+}
+
+_open_connections: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for connections in list(_open_connections):
+        # Kept alive on purpose: closing a connection that was opened before the fork drops the parent's locks.
+        _inherited.append((connections._writer, connections._idle))
+        closed = connections._closed
+        connections._reset()
+        connections._closed = closed
+
+
+_inherited: list[object] = []
+os.register_at_fork(after_in_child=_after_fork_in_child)

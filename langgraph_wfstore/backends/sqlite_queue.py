@@ -1,0 +1,162 @@
+"""Group commit: appends that arrive while another one commits go into one transaction after it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+
+from ..errors import BackendUnavailableError
+from .base import Append, Stale
+from .sqlite_connection import Connections, translated
+
+_MOST = 256  # appends in one transaction
+
+
+class Ticket:
+    """One append on its way; see `Pending`."""
+
+    __slots__ = ("_queue", "batch", "done", "error")
+
+    def __init__(self, queue: WriteQueue, batch: Append) -> None:
+        self._queue = queue
+        self.batch = batch
+        self.done = False
+        self.error: Exception | None = None
+
+    def wait(self) -> None:
+        """Commit it, or wait for whoever does."""
+        self._queue.drive(self)
+        if self.error is not None:
+            raise self.error
+
+
+class WriteQueue:
+    """The order in which this process writes.
+
+    Args:
+        connections: whose writer connection is used, under this queue's lock.
+        apply: applies one append within the open transaction; False if it is stale.
+    """
+
+    def __init__(self, connections: Connections, apply: Callable[[sqlite3.Connection, Append], bool]) -> None:
+        self._connections = connections
+        self._apply = apply
+        self._reset()
+        _queues.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[Ticket] = deque()
+
+    def put(self, batch: Append) -> Ticket:
+        """Queue an append."""
+        ticket = Ticket(self, batch)
+        self._waiting.append(ticket)
+        return ticket
+
+    def drive(self, ticket: Ticket) -> None:
+        """Return when the ticket is done; whoever holds the lock commits for all who wait."""
+        while not ticket.done:
+            with self._lock:
+                if ticket.done:
+                    return
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
+                try:
+                    self._commit(group)
+                finally:
+                    for left in group:
+                        if not left.done:  # an interrupt ended the commit: say so to those who wait
+                            left.error = BackendUnavailableError("the commit was interrupted; repeat the operation")
+                            left.done = True
+
+    def _commit(self, group: list[Ticket]) -> None:
+        try:
+            outcomes = self._transaction(group)
+        except Exception as error:
+            # Nothing of the group is written. Alone, each one succeeds, or fails for a reason of its own.
+            if len(group) == 1:
+                group[0].error = error
+                group[0].done = True
+                return
+            for ticket in group:
+                self._commit([ticket])
+            return
+        for ticket, good in zip(group, outcomes, strict=True):
+            if not good:
+                ticket.error = Stale()
+            ticket.done = True
+
+    def _transaction(self, group: list[Ticket]) -> list[bool]:
+        with translated(self._connections.path):
+            db = self._connections.writer()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                if len(group) == 1:
+                    good = self._apply(db, group[0].batch)
+                    db.execute("COMMIT" if good else "ROLLBACK")
+                    return [good]
+                outcomes = []
+                for ticket in group:
+                    db.execute("SAVEPOINT one")
+                    good = self._apply(db, ticket.batch)
+                    if not good:
+                        db.execute("ROLLBACK TO one")
+                    db.execute("RELEASE one")
+                    outcomes.append(good)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                _forget_numbers(group)
+                raise
+            return outcomes
+
+    def run(self, work: Callable[[sqlite3.Connection], bool]) -> None:
+        """One transaction of its own; Stale if `work` returns False."""
+        with self._lock, translated(self._connections.path):
+            db = self._connections.writer()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                good = work(db)
+                db.execute("COMMIT" if good else "ROLLBACK")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        if not good:
+            raise Stale
+
+    def outside(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Work that cannot be part of a transaction."""
+        with self._lock, translated(self._connections.path):
+            work(self._connections.writer())
+
+    def close(self) -> None:
+        """Refuse what has not begun."""
+        with self._lock:
+            while self._waiting:
+                ticket = self._waiting.popleft()
+                ticket.error = BackendUnavailableError(f"the store {self._connections.path} was closed; open it again")
+                ticket.done = True
+
+
+def _forget_numbers(group: list[Ticket]) -> None:
+    """A thread whose creation was rolled back has no number."""
+    for ticket in group:
+        if ticket.batch.records[0].seq == 1:
+            ticket.batch.thread.number = ticket.batch.thread.lineage = None
+
+
+_queues: weakref.WeakSet[WriteQueue] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for queue in list(_queues):
+        queue._reset()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,135 @@
+"""Restricted canonical JSON and domain-separated digests: the two primitives every record id stands on.
+
+FORMAT.md, sections 2 and 3, specifies both; tests/golden holds vectors that never change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TypeAlias, Union
+
+import orjson
+
+Json: TypeAlias = Union[None, bool, int, str, list["Json"], dict[str, "Json"]]
+Version: TypeAlias = int | str | float
+
+LARGEST_INTEGER = 2**53 - 1
+_PREFIX = b"wfstore/1 "
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+
+
+def digest(kind: str, *parts: bytes) -> bytes:
+    """The domain-separated digest of `parts`.
+
+    Args:
+        kind: what is hashed ("object", "list", "checkpoint", ...); digests of different kinds never meet.
+        parts: byte strings of any length; each is prefixed with its length, so that no two lists of
+            parts hash the same bytes.
+
+    Returns:
+        32 bytes: SHA-256 over `"wfstore/1 " + kind + NUL + (8-byte big-endian length + part)*`.
+    """
+    state = hashlib.sha256(_PREFIX + kind.encode("ascii") + b"\0")
+    for part in parts:
+        state.update(len(part).to_bytes(8, "big"))
+        state.update(part)
+    return state.digest()
+
+
+def hex_id(value: bytes) -> str:
+    """The text form of a digest, `sha256:<64 hex digits>`."""
+    return "sha256:" + value.hex()
+
+
+def from_hex_id(value: str) -> bytes:
+    """The 32 bytes behind a digest's text form; ValueError for anything else."""
+    if not value.startswith("sha256:") or len(value) != 71:
+        raise ValueError(f"not a digest: {value!r}; expected 'sha256:' and 64 hex digits")
+    return bytes.fromhex(value[7:])
+
+
+def encode(value: Json) -> bytes:
+    """The canonical bytes of a record's JSON: sorted ASCII keys, no white space, UTF-8.
+
+    Raises:
+        TypeError: an integer beyond 53 bits, a lone surrogate or a type that is not JSON.
+    """
+    return orjson.dumps(value, option=_OPTIONS)
+
+
+def decode(data: bytes) -> Json:
+    """The value behind canonical bytes; ValueError if they are no JSON."""
+    value: Json = orjson.loads(data)
+    return value
+
+
+def check(data: bytes) -> None:
+    """ValueError if `data` is not the canonical form of any value."""
+    value = decode(data)
+    _refuse_floats(value)
+    if encode(value) != data:
+        raise ValueError("not canonical JSON")
+
+
+def _refuse_floats(value: object) -> None:
+    if isinstance(value, float):
+        raise ValueError("canonical JSON holds no floats")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_floats(item)
+
+
+def utf8(name: str) -> bytes:
+    """A user's name or id as bytes: UTF-8, lone surrogates included."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+def text(value: str) -> Json:
+    """A user's text in a record: itself, or `{"u16": hex}` if it holds a lone surrogate."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return {"u16": value.encode("utf-16-be", "surrogatepass").hex()}
+    return value
+
+
+def from_text(value: Json) -> str:
+    """The text behind `text`."""
+    if isinstance(value, dict):
+        return bytes.fromhex(str(value["u16"])).decode("utf-16-be", "surrogatepass")
+    if not isinstance(value, str):
+        raise ValueError(f"not a text: {value!r}")
+    return value
+
+
+def version(value: Version) -> Json:
+    """A channel version: an integer, a text, `{"i": decimal}` beyond 53 bits, `{"f": repr}` for a float."""
+    kind = type(value)
+    if kind is int:
+        return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else {"i": str(value)}  # type: ignore[operator]
+    if kind is str:
+        return text(value)  # type: ignore[arg-type]
+    if kind is float:
+        return {"f": repr(value)}
+    raise TypeError(f"a channel version is an int, a str or a float, not {kind.__name__}: {value!r}")
+
+
+def from_version(value: Json) -> Version:
+    """The channel version behind `version`."""
+    if isinstance(value, dict):
+        if "f" in value:
+            return float(str(value["f"]))
+        return int(str(value["i"])) if "i" in value else from_text(value)
+    if type(value) is int or isinstance(value, str):
+        return value
+    raise ValueError(f"not a channel version: {value!r}")
+
+
+def pairs(items: Iterable[tuple[str, Json]]) -> list[Json]:
+    """A map keyed by a user's names: pairs in the order of the names' UTF-8 bytes."""
+    ordered = sorted(items, key=_name_bytes)
+    return [[text(name), value] for name, value in ordered]
+
+
+def _name_bytes(item: tuple[str, Json]) -> bytes:
+    return utf8(item[0])

@@ -1,0 +1,247 @@
+"""Channel values to encoded forms and back: which parts of a value are stored as objects of their own.
+
+A list is split into items, a dict that holds lists directly into a shell and its lists; everything else is
+one object. The rules look at content alone, so that the same value has the same form everywhere; they are
+part of the format (FORMAT.md, section 4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .errors import DecodeError, UnsupportedValueError, WfStoreError
+from .lists import get_varint, put_varint
+from .memo import Leaf, Memo, Shelf
+
+ELEMENT, CHUNK, PACK = 0, 1, 2
+SMALL_ELEMENT = 64  # bytes; smaller elements share a pack
+SMALL_LIST = 256  # bytes of all elements; a smaller list is one object
+PACK_TAG, CHUNK_TAG = "pack", "chunk/"
+_SCALARS = frozenset({int, float, bool, type(None)})
+_SHORT_TEXT = 48  # characters; lists of scalars and short texts are one run of bytes
+# A chunk ends where the content says so: after 256 to 4096 bytes, behind three bytes below 32.
+_CHUNKS = re.compile(rb"(?s).{256,4096}?[\x00-\x1f]{3}|.{1,4096}")
+
+
+class Serializer(Protocol):
+    """LangGraph's SerializerProtocol."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """Serialize to a type tag and bytes."""
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """The value behind a type tag and bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedList:
+    """A list by element: per item its flag (ELEMENT, CHUNK or PACK) and its serialized form."""
+
+    flags: list[int]
+    leaves: list[Leaf]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedMap:
+    """A dict whose direct lists are stored by element; `holes` gives their positions in the dict's order."""
+
+    shell: Leaf
+    holes: tuple[tuple[int, EncodedList], ...]
+
+
+Encoded = Leaf | EncodedList | EncodedMap
+
+
+class Codec:
+    """Encodes and decodes values with one serializer.
+
+    Args:
+        serde: the serializer; should be deterministic, or equal values are stored more than once.
+        memo: the live elements that are known; shared by savers that share a store.
+    """
+
+    def __init__(self, serde: Serializer, memo: Memo) -> None:
+        self.serde = serde
+        self.memo = memo
+        self._dumps = serde.dumps_typed
+        self._loads = serde.loads_typed
+
+    def encode(self, value: Any, where: str) -> Encoded:
+        """The encoded form of a value.
+
+        Args:
+            value: anything the serializer takes.
+            where: what to name in an error, such as "channel 'messages'".
+
+        Raises:
+            UnsupportedValueError: the serializer cannot store the value.
+        """
+        try:
+            if type(value) is list and value:
+                return self._list(value) or self._leaf(value)
+            if type(value) is dict:
+                return self._map(value)
+            return self._leaf(value)
+        except WfStoreError as error:
+            raise UnsupportedValueError(f"{where} cannot be stored: {error}") from error
+        except Exception as error:
+            raise UnsupportedValueError(
+                f"{where} cannot be stored: the serializer {type(self.serde).__name__} refused a value of type "
+                f"{type(value).__qualname__} ({type(error).__name__}: {error}); nothing was written. "
+                "Put plain data into the state, or give the saver a serde that takes this type"
+            ) from error
+
+    def _leaf(self, value: Any) -> Leaf:
+        tag, data = self._dumps(value)
+        data = bytes(data)
+        return Leaf(tag, data, hashlib.sha256(data).digest())
+
+    def _element(self, value: Any) -> Leaf:
+        memo = self.memo
+        known = memo.recall(value)
+        if known is not None:
+            return known
+        shape = memo.shape(value)
+        leaf = self._leaf(value)
+        if shape is not None:
+            memo.remember(value, shape, leaf)
+        return leaf
+
+    def _map(self, value: dict[Any, Any]) -> Encoded:
+        holes = []
+        shell = value
+        for position, (key, item) in enumerate(value.items()):
+            if type(item) is list and item and (encoded := self._list(item)) is not None:
+                if shell is value:
+                    shell = value.copy()
+                shell[key] = None
+                holes.append((position, encoded))
+        leaf = self._leaf(shell)
+        return EncodedMap(leaf, tuple(holes)) if holes else leaf
+
+    def _list(self, value: list[Any]) -> EncodedList | None:
+        """The list by element, or None if it is small enough to be one object."""
+        if all(type(v) in _SCALARS or (type(v) is str and len(v) <= _SHORT_TEXT) for v in value):
+            return self._run(value)
+        recall = self.memo.recall
+        leaves = [recall(v) or self._element(v) for v in value]
+        if len(leaves) < 8 and sum(len(leaf.data) for leaf in leaves) < SMALL_LIST:
+            return None
+        if all(len(leaf.data) >= SMALL_ELEMENT for leaf in leaves):
+            return EncodedList([ELEMENT] * len(leaves), leaves)
+        return self._packed(leaves)
+
+    def _run(self, value: list[Any]) -> EncodedList | None:
+        tag, data = self._dumps(value)
+        if len(data) <= 4 * SMALL_LIST:
+            return None
+        pieces = [Leaf(CHUNK_TAG + tag, p, hashlib.sha256(p).digest()) for p in _CHUNKS.findall(data)]
+        return EncodedList([CHUNK] * len(pieces), pieces)
+
+    @staticmethod
+    def _packed(leaves: Sequence[Leaf]) -> EncodedList:
+        """Small elements side by side share packs, which end where an element's own bytes say so."""
+        flags: list[int] = []
+        items: list[Leaf] = []
+        pack = bytearray()
+
+        def close() -> None:
+            if pack:
+                data = bytes(pack)
+                flags.append(PACK)
+                items.append(Leaf(PACK_TAG, data, hashlib.sha256(data).digest()))
+                pack.clear()
+
+        for leaf in leaves:
+            if len(leaf.data) >= SMALL_ELEMENT:
+                close()
+                flags.append(ELEMENT)
+                items.append(leaf)
+                continue
+            for part in (leaf.tag.encode(), leaf.data):
+                put_varint(pack, len(part))
+                pack += part
+            if not zlib.crc32(leaf.data) & 15 or len(pack) > 4096:
+                close()
+        close()
+        return EncodedList(flags, items)
+
+    def decode(self, leaf: Leaf) -> Any:
+        """The value of one object; whatever the serializer raises comes as a DecodeError."""
+        try:
+            return self._loads((leaf.tag, leaf.data))
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise DecodeError(
+                f"stored bytes of type {leaf.tag!r} cannot be decoded by {type(self.serde).__name__} "
+                f"({type(error).__name__}: {error}); open the store with the serde that wrote them"
+            ) from error
+
+    def decode_element(self, name: bytes, leaf: Leaf, shelf: Shelf) -> Any:
+        """An independent value of a list element; `name` is its object id."""
+        template = shelf.templates.get(name)
+        if template is not None:
+            return self.memo.copy(template)
+        value = self.decode(leaf)
+        template = self.memo.template(value, leaf)
+        if template is None:
+            return value
+        if shelf.get(name) is not None:
+            shelf.templates[name] = template
+        return self.memo.copy(template)
+
+    def decode_list(self, items: Sequence[bytes], get: Callable[[bytes], Leaf], shelf: Shelf) -> list[Any]:
+        """A list from its items.
+
+        Args:
+            items: per item its flag (ELEMENT, CHUNK or PACK) as one byte, and its object id.
+            get: the object of an id.
+            shelf: where decoded elements are kept as templates.
+        """
+        if items and items[0][0] == CHUNK:
+            pieces = [get(item[1:]) for item in items]
+            whole = Leaf(pieces[0].tag.removeprefix(CHUNK_TAG), b"".join(p.data for p in pieces), b"")
+            run = self.decode(whole)
+            if type(run) is not list:
+                raise DecodeError("the chunks of a list do not make a list; run thread.verify()")
+            return run
+        templates, copy = shelf.templates, self.memo.copy
+        out: list[Any] = []
+        for item in items:
+            name = item[1:]
+            if item[0] == ELEMENT:
+                template = templates.get(name)
+                out.append(copy(template) if template is not None else self.decode_element(name, get(name), shelf))
+            else:
+                out += [self.decode(element) for element in unpack(get(name).data)]
+        return out
+
+    def decode_map(self, shell: Leaf, holes: Sequence[tuple[int, list[Any]]]) -> dict[Any, Any]:
+        """A dict from its shell and the lists that belong into it."""
+        value: dict[Any, Any] = self.decode(shell)
+        keys = list(value)
+        for position, items in holes:
+            value[keys[position]] = items
+        return value
+
+
+def unpack(data: bytes) -> list[Leaf]:
+    """The serialized elements of a pack; ValueError if it is damaged."""
+    out = []
+    at = 0
+    while at < len(data):
+        parts = []
+        for _ in range(2):
+            size, at = get_varint(data, at)
+            if at + size > len(data):
+                raise ValueError("a pack ends within an element")
+            parts.append(data[at : at + size])
+            at += size
+        out.append(Leaf(parts[0].decode(), parts[1], b""))
+    return out

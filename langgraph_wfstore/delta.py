@@ -1,0 +1,100 @@
+"""The history of a DeltaChannel: the writes of a checkpoint's ancestors, back to a stored value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .backends.base import SKELETON
+from .codec import Codec
+from .records import CheckpointRecord, Ref, Write, WriteRecord
+from .view import Entry, ThreadView
+
+if TYPE_CHECKING:
+    from .store import WfStore
+
+
+def delta_history(
+    store: WfStore, thread_id: str, namespace: str, checkpoint_id: str | None, channels: Sequence[str], codec: Codec
+) -> dict[str, dict[str, Any]]:
+    """Per channel `writes`, oldest first, and the `seed` they start from, if there is one.
+
+    Follows parents, not the listing: on a fork only the checkpoint's own line counts. The rule is that of
+    LangGraph's BaseCheckpointSaver.get_delta_channel_history.
+    """
+    if not channels:
+        return {}
+    view = store._view(thread_id)
+    with view.lock:
+        store._refresh(view)
+        target = _target(store, view, namespace, checkpoint_id)
+        walked = {} if target is None else walk(store, view, target, channels)
+        loaded = store._load(view, [ref for found in walked.values() for ref in found.refs()]) if walked else None
+    out: dict[str, dict[str, Any]] = {}
+    for channel in channels:
+        found = walked.get(channel)
+        entry: dict[str, Any] = {"writes": []}
+        if found is not None and loaded is not None:
+            entry["writes"] = [(r.task_id, w.channel, loaded.value(codec, w.value)) for r, w in reversed(found.writes)]
+            if found.seed is not None:
+                entry["seed"] = loaded.value(codec, found.seed)
+        out[channel] = entry
+    return out
+
+
+class Walked:
+    """What one channel's history needs: its writes, newest first, the value they start from, and whose they are."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[WriteRecord, Write]] = []
+        self.seed: Ref | None = None
+        self.entries: list[Entry] = []
+
+    def refs(self) -> list[Ref]:
+        """Every value that is needed."""
+        return [write.value for _, write in self.writes] + ([] if self.seed is None else [self.seed])
+
+
+def walk(store: WfStore, view: ThreadView, target: Entry, channels: Sequence[str]) -> dict[str, Walked]:
+    """Follow a checkpoint's parents until every channel has a stored value, or the root is reached."""
+    walked = {channel: Walked() for channel in channels}
+    open_channels = set(channels)
+    entry = _above(store, view, target)
+    while entry is not None and open_channels:
+        assert entry.row is not None
+        if entry.row.state != SKELETON:
+            record = entry.record
+            assert isinstance(record, CheckpointRecord)
+            writes = _ordered(entry)
+            for channel in sorted(open_channels):
+                found = walked[channel]
+                found.entries.append(entry)
+                found.writes += [(r, w) for r, w in reversed(writes) if w.channel == channel]
+                held = entry.channels.get(channel)
+                if held is not None and held.value is not None:
+                    found.seed = held.value
+                    open_channels.discard(channel)
+        entry = _above(store, view, entry)
+    return walked
+
+
+def _above(store: WfStore, view: ThreadView, entry: Entry) -> Entry | None:
+    if entry.parent is None:
+        return None
+    above = view.entry(store.backend, entry.namespace, entry.parent)
+    return above if above is not None and above.row is not None else None
+
+
+def _target(store: WfStore, view: ThreadView, namespace: str, checkpoint_id: str | None) -> Entry | None:
+    if not view.stored:
+        return None
+    if checkpoint_id is None:
+        return store._latest(view, namespace, None)
+    return view.entry(store.backend, namespace, checkpoint_id)
+
+
+def _ordered(entry: Entry) -> list[tuple[WriteRecord, Write]]:
+    found = [((r.task_path, r.task_id, w.idx), r, w) for w, r, _ in entry.effective().values()]
+    return [(r, w) for _, r, w in sorted(found, key=lambda item: item[0])]
+
+

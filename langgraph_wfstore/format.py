@@ -1,0 +1,215 @@
+"""Records to canonical bytes and back, and the ids that follow: the record part of FORMAT.md in code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .canonical import Json, decode, digest, encode, from_hex_id, from_text, from_version, hex_id, text, version
+from .errors import IntegrityError
+from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, Write, WriteRecord
+
+FORMAT_VERSION = 1
+Record = CheckpointRecord | WriteRecord | BranchRecord
+
+
+def record_id(kind: Kind, body: bytes) -> bytes:
+    """A record's id: the digest of its exact canonical bytes, in its kind's domain."""
+    return digest(kind.value, body)
+
+
+def checkpoint_body(record: CheckpointRecord) -> bytes:
+    """The canonical bytes of a checkpoint record."""
+    channels: list[Json] = [
+        [text(name), None if ver is None else version(ver), None if value is None else _ref(value)]
+        for name, ver, value in record.channels
+    ]
+    seen: list[Json] = [
+        [text(node), [[text(name), version(ver)] for name, ver in versions]] for node, versions in record.versions_seen
+    ]
+    body: dict[str, Json] = {
+        "format": FORMAT_VERSION,
+        "kind": "checkpoint",
+        "namespace": text(record.namespace),
+        "checkpoint_id": text(record.checkpoint_id),
+        "parent": None if record.parent is None else hex_id(record.parent),
+        "parent_checkpoint_id": None if record.parent_checkpoint_id is None else text(record.parent_checkpoint_id),
+        "channels": channels,
+        "versions_seen": seen,
+        "updated_channels": None if record.updated_channels is None else [text(c) for c in record.updated_channels],
+        "v": record.v,
+        "ts": text(record.ts),
+        "metadata": _ref(record.metadata),
+        "extra": None if record.extra is None else _ref(record.extra),
+        "source": None if record.source is None else text(record.source),
+        "step": record.step,
+    }
+    return encode(body)
+
+
+def write_body(record: WriteRecord) -> bytes:
+    """The canonical bytes of a write record."""
+    writes: list[Json] = [
+        [w.idx, text(w.channel), _ref(w.value), None if w.replaces is None else hex_id(w.replaces)]
+        for w in record.writes
+    ]
+    return encode(
+        {
+            "format": FORMAT_VERSION,
+            "kind": "write",
+            "namespace": text(record.namespace),
+            "checkpoint_id": text(record.checkpoint_id),
+            "task_id": text(record.task_id),
+            "task_path": text(record.task_path),
+            "writes": writes,
+        }
+    )
+
+
+def branch_body(record: BranchRecord) -> bytes:
+    """The canonical bytes of a branch record."""
+    return encode(
+        {
+            "format": FORMAT_VERSION,
+            "kind": "branch",
+            "number": record.number,
+            "name": text(record.name),
+            "base": None if record.base is None else hex_id(record.base),
+            "first": hex_id(record.first),
+            "current": record.current,
+        }
+    )
+
+
+def seal_body(record: SealRecord) -> bytes:
+    """The canonical bytes of a seal record."""
+    return encode(
+        {
+            "format": FORMAT_VERSION,
+            "kind": "seal",
+            "ordinal": record.ordinal,
+            "previous": None if record.previous is None else hex_id(record.previous),
+            "records": [hex_id(r) for r in sorted(record.records)],
+        }
+    )
+
+
+def seal_id(record: SealRecord) -> bytes:
+    """The id of a seal record."""
+    return record_id(Kind.SEAL, seal_body(record))
+
+
+def skeleton_body(namespace: str, checkpoint_id: str, parent_checkpoint_id: str | None) -> bytes:
+    """What a removed record leaves behind beside its id: which checkpoint it was, or was anchored at."""
+    parent = None if parent_checkpoint_id is None else text(parent_checkpoint_id)
+    return encode([text(namespace), text(checkpoint_id), parent])
+
+
+def read_skeleton(body: bytes) -> tuple[str, str, str | None]:
+    """Namespace, checkpoint id and parent checkpoint id behind `skeleton_body`."""
+    try:
+        namespace, checkpoint_id, parent = _rows([decode(body)], 3)[0]
+        return from_text(namespace), from_text(checkpoint_id), None if parent is None else from_text(parent)
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"the remains of a removed record cannot be read ({error}); run thread.verify()") from error
+
+
+def read_record(kind: Kind, body: bytes) -> Record:
+    """The record behind canonical bytes.
+
+    Raises:
+        IntegrityError: the bytes are not a canonical record of that kind and of a known format version.
+    """
+    try:
+        fields = decode(body)
+        if not isinstance(fields, dict) or fields.get("kind") != kind.value or fields.get("format") != FORMAT_VERSION:
+            raise ValueError(f"expected a {kind.value} record of format {FORMAT_VERSION}")
+        return _READERS[kind](fields)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise IntegrityError(
+            f"a stored {kind.value} record cannot be read ({error}); found {body[:80]!r}...; "
+            "run thread.verify() to see which records are damaged, and restore them from a backup"
+        ) from error
+
+
+def _ref(value: Ref) -> Json:
+    return hex_id(value.id) if value.form == "object" else {value.form: hex_id(value.id)}
+
+
+def _read_ref(value: Json) -> Ref:
+    if isinstance(value, dict):
+        ((form, name),) = value.items()
+        if form not in ("list", "map"):
+            raise ValueError(f"unknown form of value: {form!r}")
+        return Ref(form, from_hex_id(str(name)))
+    return Ref("object", from_hex_id(str(value)))
+
+
+def _read_checkpoint(f: dict[str, Json]) -> CheckpointRecord:
+    updated = f["updated_channels"]
+    return CheckpointRecord(
+        namespace=from_text(f["namespace"]),
+        checkpoint_id=from_text(f["checkpoint_id"]),
+        parent=None if f["parent"] is None else from_hex_id(str(f["parent"])),
+        parent_checkpoint_id=None if f["parent_checkpoint_id"] is None else from_text(f["parent_checkpoint_id"]),
+        channels=tuple(
+            Channel(
+                from_text(name), None if ver is None else from_version(ver), None if ref is None else _read_ref(ref)
+            )
+            for name, ver, ref in _rows(f["channels"], 3)
+        ),
+        versions_seen=tuple(
+            (from_text(node), tuple((from_text(name), from_version(ver)) for name, ver in _rows(seen, 2)))
+            for node, seen in _rows(f["versions_seen"], 2)
+        ),
+        updated_channels=tuple(from_text(c) for c in updated) if isinstance(updated, list) else None,
+        v=_integer(f["v"]),
+        ts=from_text(f["ts"]),
+        metadata=_read_ref(f["metadata"]),
+        extra=None if f["extra"] is None else _read_ref(f["extra"]),
+        source=None if f["source"] is None else from_text(f["source"]),
+        step=None if f["step"] is None else _integer(f["step"]),
+    )
+
+
+def _read_write(f: dict[str, Json]) -> WriteRecord:
+    return WriteRecord(
+        namespace=from_text(f["namespace"]),
+        checkpoint_id=from_text(f["checkpoint_id"]),
+        task_id=from_text(f["task_id"]),
+        task_path=from_text(f["task_path"]),
+        writes=tuple(
+            Write(_integer(idx), from_text(name), _read_ref(ref), None if old is None else from_hex_id(str(old)))
+            for idx, name, ref, old in _rows(f["writes"], 4)
+        ),
+    )
+
+
+def _read_branch(f: dict[str, Json]) -> BranchRecord:
+    return BranchRecord(
+        number=_integer(f["number"]),
+        name=from_text(f["name"]),
+        base=None if f["base"] is None else from_hex_id(str(f["base"])),
+        first=from_hex_id(str(f["first"])),
+        current=bool(f["current"]),
+    )
+
+
+_READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
+    Kind.CHECKPOINT: _read_checkpoint,
+    Kind.WRITE: _read_write,
+    Kind.BRANCH: _read_branch,
+}
+
+
+def _rows(value: Json, width: int) -> list[list[Json]]:
+    if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == width for row in value):
+        raise ValueError(f"expected rows of {width}")
+    return value  # type: ignore[return-value]  # checked in the line above
+
+
+def _integer(value: Json) -> int:
+    if type(value) is not int:
+        raise ValueError(f"not an integer: {value!r}")
+    return value
+
+

@@ -1,0 +1,239 @@
+"""Where a lineage keeps its objects: private ids, numbers, and the rows that one operation adds."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from .backends.base import LIST, MAP, OBJECT, ObjectRow
+from .canonical import digest
+from .codec import Encoded, EncodedList, EncodedMap
+from .lists import StoredList, list_id, put_varint, splice_for
+from .memo import Leaf
+from .records import Ref
+
+_KEYS_HELD = 200_000
+_ITEMS_HELD = 400_000
+
+
+class Place:
+    """Where one object is: its number and id in a lineage, and both with the flag of a list element."""
+
+    __slots__ = ("flagged", "id", "item", "lineage", "number")
+
+    def __init__(self, lineage: Lineage, number: int, name: bytes) -> None:
+        self.lineage = lineage
+        self.number = number
+        self.id = name
+        self.item = b"\0" + name
+        self.flagged = number << 2
+
+
+class Lineage:
+    """What this process knows of one lineage.
+
+    Args:
+        secret: keys the nonces, so that ids of short texts cannot be guessed.
+        last: number of the last object.
+        complete: whether every object is in `places` and `numbers`, so that what is not there is new.
+
+    Attributes:
+        places: where objects are, by the hash of their bytes.
+        numbers: numbers of lists and maps by id, while `complete`.
+        names: ids of objects by number, as far as they were met.
+    """
+
+    def __init__(self, secret: bytes, last: int, *, complete: bool) -> None:
+        self.secret = secret
+        self.last = last
+        self.complete = complete
+        self.places: dict[bytes, Place] = {}
+        self.numbers: dict[bytes, int] = {}
+        self.names: dict[int, bytes] = {}
+        self._lists: OrderedDict[bytes, StoredList] = OrderedDict()
+        self._items = 0
+
+    def object_id(self, leaf: Leaf) -> bytes:
+        """The id of an object: it names the content to those who have the nonce, and to nobody else."""
+        return object_id(leaf.tag, nonce_for(self.secret, leaf.key), leaf.key)
+
+    def list(self, name: bytes) -> StoredList | None:
+        """A list of that id, if it is held."""
+        return self._lists.get(name)
+
+    def hold(self, name: bytes, stored: StoredList) -> None:
+        """Keep a list as the base of later ones; the oldest go when too many items are held."""
+        if name in self._lists:
+            self._lists.move_to_end(name)
+            return
+        self._lists[name] = stored
+        self._items += len(stored.items)
+        while self._items > _ITEMS_HELD and len(self._lists) > 1:
+            _, gone = self._lists.popitem(last=False)
+            self._items -= len(gone.items)
+
+    def learn(self, leaf: Leaf, place: Place) -> None:
+        """Remember where an object is."""
+        if len(self.places) >= _KEYS_HELD:
+            self.places.clear()
+            self.names.clear()
+            self.complete = False
+        leaf.place = place
+        self.places[leaf.key] = place
+        self.names[place.number] = place.id
+
+
+def new_secret() -> bytes:
+    """A lineage secret: 32 random bytes."""
+    return secrets.token_bytes(32)
+
+
+def nonce_for(secret: bytes, key: bytes) -> bytes:
+    """The nonce of an object under a lineage's secret: 16 bytes."""
+    return hmac.digest(secret, key, "sha256")[:16]
+
+
+def object_id(tag: str, nonce: bytes, key: bytes) -> bytes:
+    """The id of an object: digest("object", type tag, nonce, SHA-256 of the bytes)."""
+    return digest("object", tag.encode(), nonce, key)
+
+
+def map_id(shell: bytes, holes: Iterable[tuple[int, bytes]]) -> bytes:
+    """The id of a dict with lists: digest("map", shell id, (position as 8 bytes, list id)*)."""
+    parts = [shell]
+    for position, name in holes:
+        parts += (position.to_bytes(8, "big"), name)
+    return digest("map", *parts)
+
+
+class Placement:
+    """The objects that one operation refers to; `rows` are those it adds.
+
+    Args:
+        lineage: where they go.
+        numbers: the numbers of those of these ids that the engine has.
+    """
+
+    def __init__(self, lineage: Lineage, numbers: Callable[[list[bytes]], dict[bytes, int]]) -> None:
+        self._lineage = lineage
+        self._numbers = numbers
+        self._new: dict[bytes, Place] = {}
+        self._learned: list[tuple[Leaf, Place]] = []
+        self._named: dict[bytes, int] = {}
+        self._held: list[tuple[bytes, StoredList]] = []
+        self.rows: list[ObjectRow] = []
+
+    def commit(self) -> None:
+        """Tell the lineage: the operation is on its way."""
+        lineage = self._lineage
+        for leaf, place in self._learned:
+            lineage.learn(leaf, place)
+        for name, stored in self._held:
+            lineage.hold(name, stored)
+        if lineage.complete:
+            lineage.numbers.update(self._named)
+        lineage.last += len(self.rows)
+
+    def prepare(self, values: Iterable[Encoded]) -> None:
+        """Find every leaf of these values: known here, stored by somebody else, or new."""
+        unknown: dict[bytes, tuple[bytes, Leaf]] = {}
+        lineage = self._lineage
+        places = lineage.places
+        for value in values:
+            for leaf in _leaves(value):
+                place = leaf.place
+                if place is None or place.lineage is not lineage:
+                    place = places.get(leaf.key)
+                    if place is None:
+                        if leaf.key not in self._new:
+                            unknown[leaf.key] = (lineage.object_id(leaf), leaf)
+                    else:
+                        leaf.place = place
+        if not unknown:
+            return
+        there = {} if lineage.complete else self._numbers([name for name, _ in unknown.values()])
+        for key, (name, leaf) in unknown.items():
+            number = there.get(name)
+            if number is None:
+                number = self._add(name, OBJECT, leaf.tag, leaf.data)
+            place = Place(lineage, number, name)
+            self._new[key] = place
+            self._learned.append((leaf, place))
+
+    def ref(self, value: Encoded, previous: StoredList | None = None) -> Ref:
+        """The reference to a value whose leaves were prepared.
+
+        Args:
+            value: the encoded value.
+            previous: the list that stood in the same place before, to be spliced.
+        """
+        if isinstance(value, Leaf):
+            return Ref("object", self._place(value).id)
+        if isinstance(value, EncodedList):
+            return Ref("list", self._list(value, previous)[0])
+        return Ref("map", self._map(value))
+
+    def _place(self, leaf: Leaf) -> Place:
+        place = leaf.place
+        if place is not None and place.lineage is self._lineage:
+            return place  # type: ignore[no-any-return]  # Leaf.place is Any to keep memo.py below this module
+        return self._lineage.places.get(leaf.key) or self._new[leaf.key]
+
+    def _list(self, value: EncodedList, previous: StoredList | None) -> tuple[bytes, int]:
+        lineage = self._lineage
+        if any(value.flags):
+            found = [(flag, self._place(leaf)) for flag, leaf in zip(value.flags, value.leaves, strict=True)]
+            items = [bytes((flag,)) + place.id for flag, place in found]
+            numbers = [place.number << 2 | flag for flag, place in found]
+        else:
+            places = [self._place(leaf) for leaf in value.leaves]
+            items = [place.item for place in places]
+            numbers = [place.flagged for place in places]
+        name = list_id(items)
+        held = lineage.list(name)
+        if held is not None:
+            lineage.hold(name, held)
+            return name, held.number
+        number = self._known(name)
+        if number is not None:
+            return name, number
+        data, base = splice_for(numbers, previous)
+        number = self._add(name, LIST, "", data)
+        self._named[name] = number
+        self._held.append((name, StoredList(number, items, numbers, 0 if base is None else base.depth + 1, base)))
+        return name, number
+
+    def _map(self, value: EncodedMap) -> bytes:
+        shell = self._place(value.shell)
+        lists = [(position, *self._list(items, None)) for position, items in value.holes]
+        name = map_id(shell.id, [(position, list_name) for position, list_name, _ in lists])
+        if self._known(name) is None:
+            data = bytearray()
+            put_varint(data, shell.number)
+            for position, _, number in lists:
+                put_varint(data, position)
+                put_varint(data, number)
+            self._named[name] = self._add(name, MAP, "", bytes(data))
+        return name
+
+    def _known(self, name: bytes) -> int | None:
+        number = self._named.get(name)
+        if number is None:
+            lineage = self._lineage
+            number = lineage.numbers.get(name) if lineage.complete else self._numbers([name]).get(name)
+        return number
+
+    def _add(self, name: bytes, form: int, tag: str, data: bytes) -> int:
+        number = self._lineage.last + len(self.rows) + 1
+        self.rows.append(ObjectRow(number, name, form, tag, None, data))
+        return number
+
+
+def _leaves(value: Encoded) -> Iterable[Leaf]:
+    if isinstance(value, Leaf):
+        return (value,)
+    if isinstance(value, EncodedList):
+        return value.leaves
+    return (value.shell, *(leaf for _, items in value.holes for leaf in items.leaves))

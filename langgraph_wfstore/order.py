@@ -1,0 +1,192 @@
+"""The causal order of a thread's checkpoints, and which branch a new one belongs to (DESIGN, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .backends.base import CHECKPOINT, Backend, BranchRow, RecordRow
+from .canonical import utf8
+from .view import Entry, ThreadView, anchor_of, entries_of, read_rows
+
+STRIDE_BITS = 20
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A checkpoint that is about to be put.
+
+    Attributes:
+        parents: per namespace the checkpoint whose superstep this one belongs to (LangGraph's metadata["parents"]).
+        deliberate: whether its run addressed an older state on purpose; None if nothing is known of its run.
+        read: number of the thread's last record when its run read the thread; None if nothing is known.
+    """
+
+    namespace: str
+    checkpoint_id: str
+    parent: str | None
+    parents: Mapping[str, str]
+    deliberate: bool | None
+    read: int | None
+
+
+@dataclass(slots=True)
+class Spot:
+    """Where a checkpoint goes: its position, and the checkpoints that move to make room."""
+
+    position: int
+    moved: list[tuple[int, int]] = field(default_factory=list)
+
+
+def spot_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> Spot:
+    """The position of a new checkpoint in the causal order.
+
+    It follows its parent and what its `parents` name, and precedes what named it before it arrived. What that
+    leaves open is ordered by id among this process's own puts, and else by arrival.
+
+    Args:
+        view: the thread, locked.
+        backend: where to look for what the view does not hold.
+        arrival: the checkpoint.
+        seq: the number its record will have.
+    """
+    after = _positions(view, backend, _followed(arrival))
+    low = max(after, default=-1)
+    high = _awaited(view, backend, arrival)
+    for position, entry in reversed(view.recent):
+        if position <= low or not entry.mine or entry.checkpoint_id < arrival.checkpoint_id:
+            break
+        high = position if high is None else min(high, position)
+    if high is None:
+        return Spot(seq << STRIDE_BITS)
+    if low < high:
+        previous = backend.before(view.number, high) if view.stored else None
+        below = max(low, -1 if previous is None else previous, _previous(view, high))
+        if high - below > 1:
+            return Spot((below + high) // 2)
+    return _reordered(view, backend, arrival, low, high)
+
+
+def await_parents(view: ThreadView, backend: Backend, arrival: Arrival, position: int) -> None:
+    """Remember which checkpoints this one follows that have not arrived; called once its append is on its way."""
+    view.awaited.pop((arrival.namespace, arrival.checkpoint_id), None)
+    for key in _followed(arrival):
+        entry = view.entry(backend, *key)
+        if entry is None or entry.row is None:
+            view.awaited[key] = min(position, view.awaited.get(key, position))
+
+
+def _followed(arrival: Arrival) -> list[tuple[str, str]]:
+    keys = [(namespace, checkpoint_id) for namespace, checkpoint_id in arrival.parents.items()]
+    if arrival.parent is not None:
+        keys.append((arrival.namespace, arrival.parent))
+    return keys
+
+
+def _positions(view: ThreadView, backend: Backend, keys: Iterable[tuple[str, str]]) -> list[int]:
+    found = (view.entry(backend, *key) for key in keys)
+    return [e.row.position for e in found if e is not None and e.row is not None and e.row.position is not None]
+
+
+def _awaited(view: ThreadView, backend: Backend, arrival: Arrival) -> int | None:
+    known = view.awaited.get((arrival.namespace, arrival.checkpoint_id))
+    if known is not None or arrival.namespace or view.complete or not view.stored or not (view.row and view.row.nested):
+        return known
+    anchor = anchor_of("", arrival.checkpoint_id)
+    rows = backend.checkpoints(view.number, None, None, _PAGE, {"within": anchor})
+    return min((row.position for row in rows if row.position is not None), default=None)
+
+
+def _previous(view: ThreadView, high: int) -> int:
+    """The position before `high` among what is on its way and not in the engine yet."""
+    return max((position for position, _ in view.recent if position < high), default=-1)
+
+
+def _reordered(view: ThreadView, backend: Backend, arrival: Arrival, low: int, high: int) -> Spot:
+    """Number the whole thread anew: there is no room, or what follows the newcomer stands before its parent."""
+    if view.pending is not None:
+        view.pending.wait()
+    rows = sorted(_all_checkpoints(view, backend), key=lambda item: item[0].position or 0)
+    followers = _followers(rows, arrival)
+    cut = next((i for i, (row, _) in enumerate(rows) if (row.position or 0) > low), len(rows))
+    if low < high:
+        cut = next((i for i, (row, _) in enumerate(rows) if (row.position or 0) >= high), len(rows))
+    before = [row.seq for row, _ in rows[:cut] if row.seq not in followers]
+    behind = [row.seq for row, _ in rows[:cut] if row.seq in followers] + [row.seq for row, _ in rows[cut:]]
+    placed = {seq: (i + 1) << STRIDE_BITS for i, seq in enumerate([*before, 0, *behind])}
+    mine = placed.pop(0)
+    moved = [(row.seq, placed[row.seq]) for row, _ in rows if row.position != placed[row.seq]]
+    return Spot(mine, moved)
+
+
+def _all_checkpoints(view: ThreadView, backend: Backend) -> list[tuple[RecordRow, Entry]]:
+    found: list[tuple[RecordRow, Entry]] = []
+    after = 0
+    while view.stored and (page := backend.records(view.number, after, _PAGE)):
+        entries = entries_of(read_rows(row for row in page if row.kind == CHECKPOINT))
+        found += [(entry.row, entry) for entry in entries.values() if entry.row is not None]
+        after = page[-1].seq
+    return found
+
+
+def _followers(rows: list[tuple[RecordRow, Entry]], arrival: Arrival) -> set[int]:
+    """Numbers of the checkpoints that follow the newcomer, directly or not."""
+    reached = {(arrival.namespace, arrival.checkpoint_id)}
+    found: set[int] = set()
+    grew = True
+    while grew:
+        grew = False
+        for row, entry in rows:
+            if row.seq in found:
+                continue
+            same = entry.parent is not None and (entry.namespace, entry.parent) in reached
+            above = any(row.within == anchor_of(*key) for key in reached if not key[0])
+            if same or above:
+                found.add(row.seq)
+                reached.add((entry.namespace, entry.checkpoint_id))
+                grew = True
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The branch a checkpoint goes to: its row with the new head; `started` if it begins here."""
+
+    branch: BranchRow
+    started: bool
+    current: bool
+
+
+def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> Line:
+    """The branch that a new checkpoint of the root namespace advances, or starts.
+
+    A checkpoint on the head of a branch advances it. On anything else it starts a branch, which becomes current if
+    its run read the thread after the current head was put, so that a deliberate fork is what is read next, and the
+    late put of a run that was overtaken or cancelled is not.
+    """
+    row = view.row
+    assert row is not None
+    parent = None if arrival.parent is None else view.entry(backend, "", arrival.parent)
+    base = parent.row.seq if parent is not None and parent.row is not None else None
+    if base is not None and parent is not None and parent.row is not None:
+        own = parent.row.branch or 0
+        for number in (row.current, own):
+            if view.heads[number].head == base:
+                return Line(view.heads[number]._replace(head=seq), started=False, current=number == row.current)
+    if not any(branch.head for branch in view.heads.values()):
+        return Line(view.heads[0]._replace(head=seq), started=False, current=True)
+    number = max(view.heads) + 1
+    names = {branch.name for branch in view.heads.values()}
+    name = next(n for i in range(1, number + 2) if (n := utf8(f"fork-{i}")) not in names)
+    return Line(BranchRow(number, name, base, seq), started=True, current=_becomes_current(view, backend, arrival))
+
+
+def _becomes_current(view: ThreadView, backend: Backend, arrival: Arrival) -> bool:
+    assert view.row is not None
+    head = view.head(backend, view.row.current)
+    if head is None or head.row is None or arrival.deliberate:
+        return True
+    if arrival.read is not None:
+        return arrival.read >= head.row.seq
+    return not head.mine or arrival.checkpoint_id > head.checkpoint_id

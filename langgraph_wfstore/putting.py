@@ -1,0 +1,367 @@
+"""Preparing appends: what is put becomes records, objects and a seal. Nothing here writes."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .backends.base import BRANCH, CHECKPOINT, KEPT, WRITE, Append, Backend, BranchRow, RecordRow
+from .canonical import Version, hex_id, utf8
+from .codec import Codec, Encoded, EncodedList
+from .errors import ConflictError, ThreadDeletedError
+from .format import branch_body, checkpoint_body, record_id, seal_id, write_body
+from .lists import StoredList
+from .objects import Placement
+from .order import Arrival, Line, line_for, spot_for
+from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, Write, WriteRecord
+from .view import Entry, Made, ThreadView, anchor_of, run_of, space_of
+
+_LARGEST_STEP = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunRead:
+    """What a run read before it put anything: the thread's life, and the number of its last record then."""
+
+    life: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInput:
+    """A checkpoint as it is put.
+
+    Attributes:
+        parent: id of the checkpoint it was made from.
+        values: channel values; a channel that is absent has no value.
+        versions: channel versions.
+        new_versions: names of the channels that changed since the parent.
+        metadata: any mapping; `source`, `step`, `run_id` and `parents` have LangGraph's meaning.
+        extra: what else the checkpoint holds.
+        run: what its run read, if that is known.
+    """
+
+    namespace: str
+    checkpoint_id: str
+    parent: str | None
+    values: Mapping[str, Any]
+    versions: Mapping[str, Version]
+    new_versions: Collection[str]
+    versions_seen: Mapping[str, Mapping[str, Version]]
+    updated_channels: Sequence[str] | None
+    v: int
+    ts: str
+    metadata: Mapping[str, Any]
+    extra: Mapping[str, Any]
+    run: RunRead | None = None
+
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """Per namespace the checkpoint whose superstep this one belongs to."""
+        found = self.metadata.get("parents")
+        if not isinstance(found, Mapping):
+            return {}
+        return {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, str) and k != self.namespace}
+
+
+@dataclass(frozen=True, slots=True)
+class WritesInput:
+    """Pending writes as they are put: (index, channel, value), all of one task."""
+
+    namespace: str
+    checkpoint_id: str
+    task_id: str
+    task_path: str
+    writes: Sequence[tuple[int, str, Any]]
+    run: RunRead | None = None
+    ends_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedCheckpoint:
+    """The values of a checkpoint, encoded outside the thread's lock, or inherited from its parent."""
+
+    channels: dict[str, Encoded | Ref]
+    metadata: Encoded
+    extra: Encoded | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """A prepared append, and what must follow once it is on its way.
+
+    Attributes:
+        made: the new rows with their records.
+        head: the branch that the new checkpoint is the head of.
+    """
+
+    batch: Append
+    made: list[Made]
+    placement: Placement
+    head: BranchRow | None = None
+    arrival: Arrival | None = None
+
+
+def encode_checkpoint(codec: Codec, new: CheckpointInput, parent: Entry | None) -> EncodedCheckpoint:
+    """Encode what changed; a channel with its parent's version has its parent's value.
+
+    Raises:
+        UnsupportedValueError: a value cannot be stored; names the channel.
+    """
+    channels: dict[str, Encoded | Ref] = {}
+    known = parent.channels if parent is not None and parent.shown else {}
+    for name, value in new.values.items():
+        if name not in new.new_versions and name in new.versions:
+            channel = known.get(name)
+            if channel is not None and channel.value is not None and _same(channel.version, new.versions[name]):
+                channels[name] = channel.value
+                continue
+        channels[name] = codec.encode(value, f"channel {name!r}")
+    metadata = codec.encode(dict(new.metadata), "the checkpoint's metadata")
+    extra = codec.encode(dict(new.extra), "the checkpoint's further keys") if new.extra else None
+    return EncodedCheckpoint(channels, metadata, extra)
+
+
+def _same(a: Version | None, b: Version) -> bool:
+    return type(a) is type(b) and a == b
+
+
+def plan_checkpoint(view: ThreadView, backend: Backend, new: CheckpointInput, encoded: EncodedCheckpoint) -> Plan | None:
+    """Prepare a put. None if the same checkpoint is stored already.
+
+    Raises:
+        ThreadDeletedError: it belongs to a life or a run that was deleted.
+        ConflictError: another content is stored under its id.
+    """
+    assert view.row is not None
+    parent = None if new.parent is None else view.entry(backend, new.namespace, new.parent)
+    refuse_deleted(view, backend, new.run, [(new.namespace, new.parent)] if new.parent is not None else [])
+    _refuse_deleted_run(backend, new)
+    placement = Placement(view.lineage, _numbers(view, backend))
+    placement.prepare(v for v in (*encoded.channels.values(), encoded.metadata, encoded.extra) if v and not isinstance(v, Ref))
+    record = CheckpointRecord(
+        namespace=new.namespace,
+        checkpoint_id=new.checkpoint_id,
+        parent=parent.row.id if parent is not None and parent.row is not None else None,
+        parent_checkpoint_id=new.parent,
+        channels=_channels(view, new, encoded, placement, parent),
+        versions_seen=tuple(
+            (node, tuple(sorted(seen.items(), key=_by_name)))
+            for node, seen in sorted(new.versions_seen.items(), key=_by_name)
+        ),
+        updated_channels=None if new.updated_channels is None else tuple(new.updated_channels),
+        v=new.v,
+        ts=new.ts,
+        metadata=placement.ref(encoded.metadata),
+        extra=None if encoded.extra is None else placement.ref(encoded.extra),
+        source=_text(new.metadata.get("source")),
+        step=_step(new.metadata.get("step")),
+    )
+    body = checkpoint_body(record)
+    name = record_id(Kind.CHECKPOINT, body)
+    existing = view.entry(backend, new.namespace, new.checkpoint_id)
+    if existing is not None and existing.row is not None:
+        if existing.row.id == name:
+            return None
+        raise ConflictError(
+            f"checkpoint {new.checkpoint_id!r} (namespace {new.namespace!r}) is stored with another content, as "
+            f"{hex_id(existing.row.id)}; what was put now is {hex_id(name)}. Nothing was written: give a changed state "
+            "a checkpoint id of its own"
+        )
+    return _checkpoint_plan(view, backend, new, record, body, name, placement)
+
+
+def _checkpoint_plan(
+    view: ThreadView,
+    backend: Backend,
+    new: CheckpointInput,
+    record: CheckpointRecord,
+    body: bytes,
+    name: bytes,
+    placement: Placement,
+) -> Plan:
+    assert view.row is not None
+    deliberate = True if record.source in ("update", "fork") else None
+    read = None if new.run is None else new.run.last
+    arrival = Arrival(new.namespace, new.checkpoint_id, new.parent, new.parents, deliberate, read)
+    seq = view.last + 1
+    spot = spot_for(view, backend, arrival, seq)
+    line = None if new.namespace else line_for(view, backend, arrival, seq)
+    row = RecordRow(
+        seq=seq,
+        kind=CHECKPOINT,
+        id=name,
+        state=KEPT,
+        body=body,
+        ordinal=None,
+        seal=None,
+        anchor=anchor_of(new.namespace, new.checkpoint_id),
+        space=space_of(new.namespace),
+        position=spot.position,
+        branch=None if line is None else line.branch.number,
+        within=anchor_of("", new.parents[""]) if new.namespace and "" in new.parents else None,
+        source=record.source,
+        step=record.step,
+        run=None if _run_id(new) is None else run_of(str(_run_id(new))),
+    )
+    made: list[Made] = [(row, record)]
+    branches = []
+    switch = None
+    if line is not None and (line.started or view.row.branches > 1):
+        branches.append(line.branch)
+        if line.started:
+            made.append(_start(view, line, name, record, seq + 1))
+            branches += [view.heads[0]] if view.row.branches == 1 else []
+            switch = line.branch.number if line.current else None
+    rows = _sealed(view, made)
+    batch = _append(view, placement, rows)
+    batch.positions = spot.moved
+    batch.branches = branches
+    batch.switch = switch
+    batch.nested = bool(new.namespace) and not view.row.nested
+    made = [(sealed, of) for sealed, (_, of) in zip(rows, made, strict=True)]
+    return Plan(batch, made, placement, None if line is None else line.branch, arrival)
+
+
+def _start(view: ThreadView, line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made:
+    start = BranchRecord(line.branch.number, line.branch.name.decode("utf-8", "surrogatepass"), record.parent, first, line.current)
+    body = branch_body(start)
+    name = record_id(Kind.BRANCH, body)
+    return RecordRow(seq, BRANCH, name, KEPT, body, *(None,) * 10), start
+
+
+def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Sequence[Encoded]) -> Plan | None:
+    """Prepare pending writes. None if they are all stored already.
+
+    An ordinary write whose task and index are stored stays as it was; a special one (index below 0) replaces
+    what it finds, in a record of its own (LangGraph's WRITES_IDX_MAP).
+
+    Raises:
+        ThreadDeletedError: they belong to a life of the thread that was deleted.
+    """
+    refuse_deleted(view, backend, new.run, [(new.namespace, new.checkpoint_id)])
+    placement = Placement(view.lineage, _numbers(view, backend))
+    placement.prepare(values)
+    entry = view.entry(backend, new.namespace, new.checkpoint_id)
+    stored = entry.effective() if entry is not None else {}
+    accepted: list[Write] = []
+    for (idx, channel, _), value in zip(new.writes, values, strict=True):
+        old = stored.get((new.task_id, idx))
+        ref = placement.ref(value)
+        if old is None:
+            accepted.append(Write(idx, channel, ref, None))
+        elif idx < 0 and (old[0].value, old[0].channel) != (ref, channel):
+            accepted.append(Write(idx, channel, ref, old[2].id))
+    if not accepted:
+        return None
+    record = WriteRecord(
+        new.namespace, new.checkpoint_id, new.task_id, new.task_path, tuple(sorted(accepted, key=lambda w: w.idx))
+    )
+    body = write_body(record)
+    anchor = anchor_of(new.namespace, new.checkpoint_id)
+    row = RecordRow(view.last + 1, WRITE, record_id(Kind.WRITE, body), KEPT, body, None, None, anchor, *(None,) * 7)
+    made: list[Made] = [(row, record)]
+    batch = _append(view, placement, _sealed(view, made) if new.ends_run else [row])
+    return Plan(batch, [(batch.records[0], record)], placement)
+
+
+def refuse_deleted(
+    view: ThreadView, backend: Backend, run: RunRead | None, named: Sequence[tuple[str, str]]
+) -> None:
+    """ThreadDeletedError if a run, or a checkpoint that an operation names, belongs to a deleted life."""
+    if run is not None and run.life != view.life:
+        raise _deleted(view, f"its run read life {run.life} of the thread, which has life {view.life} now")
+    if view.life == 1:
+        return
+    unknown = [key for key in named if (e := view.entry(backend, *key)) is None or e.row is None]
+    if not unknown:
+        return
+    for life, hashes in backend.tombstones(view.name):
+        gone = {hashes[i : i + 8] for i in range(0, len(hashes), 8)}
+        for namespace, checkpoint_id in unknown:
+            if keyed_hash(backend.store_secret, namespace, checkpoint_id) in gone:
+                raise _deleted(view, f"checkpoint {checkpoint_id!r} was deleted with life {life}")
+
+
+def keyed_hash(secret: bytes, namespace: str, checkpoint_id: str) -> bytes:
+    """What a tombstone keeps of a checkpoint: 8 bytes that only the store can compare with an id."""
+    return hmac.digest(secret, b"checkpoint " + utf8(namespace) + b"\0" + utf8(checkpoint_id), "sha256")[:8]
+
+
+def run_hash(secret: bytes, run_id: str) -> bytes:
+    """What the store keeps of a deleted run."""
+    return hmac.digest(secret, b"run " + utf8(run_id), "sha256")[:16]
+
+
+def _refuse_deleted_run(backend: Backend, new: CheckpointInput) -> None:
+    run_id = _run_id(new)
+    if run_id is not None:
+        name = run_hash(backend.store_secret, run_id)
+        if backend.deleted_runs([name]):
+            raise ThreadDeletedError(
+                f"checkpoint {new.checkpoint_id!r} was refused: its run {run_id!r} was deleted by delete_for_runs; "
+                "start a new run"
+            )
+
+
+def _deleted(view: ThreadView, why: str) -> ThreadDeletedError:
+    name = view.name.decode("utf-8", "surrogatepass")
+    return ThreadDeletedError(
+        f"thread {name!r} was deleted while this operation was on its way, and the operation was refused: {why}. "
+        "Invoke the graph again to start the thread afresh"
+    )
+
+
+def _channels(
+    view: ThreadView, new: CheckpointInput, encoded: EncodedCheckpoint, placement: Placement, parent: Entry | None
+) -> tuple[Channel, ...]:
+    known = parent.channels if parent is not None else {}
+    out = []
+    for name in sorted({*new.versions, *encoded.channels}, key=utf8):
+        value = encoded.channels.get(name)
+        if value is not None and not isinstance(value, Ref):
+            value = placement.ref(value, _previous(view, known.get(name)) if isinstance(value, EncodedList) else None)
+        out.append(Channel(name, new.versions.get(name), value))
+    return tuple(out)
+
+
+def _previous(view: ThreadView, channel: Channel | None) -> StoredList | None:
+    if channel is None or channel.value is None or channel.value.form != "list":
+        return None
+    return view.lineage.list(channel.value.id)
+
+
+def _numbers(view: ThreadView, backend: Backend) -> Any:
+    return lambda ids: backend.numbers(view.row.lineage, ids) if view.row is not None and view.row.lineage else {}
+
+
+def _sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
+    """The rows, the last of them with the seal over everything that is not sealed yet."""
+    rows = [row for row, _ in made]
+    seal = SealRecord(view.ordinal + 1, view.seal, tuple(sorted([*view.unsealed, *(row.id for row in rows)])))
+    rows[-1] = rows[-1]._replace(ordinal=seal.ordinal, seal=seal_id(seal))
+    return rows
+
+
+def _append(view: ThreadView, placement: Placement, rows: list[RecordRow]) -> Append:
+    assert view.row is not None
+    return Append(view.row, view.row.epoch, view.row.lineage_epoch, rows, placement.rows)
+
+
+def _by_name(item: tuple[str, Any]) -> bytes:
+    return utf8(item[0])
+
+
+def _text(value: object) -> str | None:
+    return value if type(value) is str else None
+
+
+def _step(value: object) -> int | None:
+    return value if type(value) is int and abs(value) <= _LARGEST_STEP else None
+
+
+def _run_id(new: CheckpointInput) -> str | None:
+    value = new.metadata.get("run_id")
+    return None if value is None else str(value)

@@ -1,0 +1,298 @@
+"""From stored rows to values: which objects a set of references needs, and what they say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .backends.base import LIST, MAP, OBJECT, Backend, ObjectRow
+from .canonical import Version, hex_id
+from .codec import Codec
+from .errors import DecodeError, IntegrityError
+from .lists import StoredList, apply_splice, base_of, get_varint
+from .memo import Leaf, Shelf
+from .objects import Lineage, Place, nonce_for, object_id
+from .records import CheckpointRecord, Ref, Write, WriteRecord
+
+_FLAG = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint with its values.
+
+    Attributes:
+        parent: id of the nearest ancestor that is kept, None at the root.
+        writes: (task id, channel, value), ordered by task path, task id and index.
+    """
+
+    record: CheckpointRecord
+    record_id: bytes
+    parent: str | None
+    values: dict[str, Any]
+    metadata: dict[str, Any]
+    extra: dict[str, Any]
+    writes: list[tuple[str, str, Any]]
+
+    @property
+    def versions(self) -> dict[str, Version]:
+        """Channel versions."""
+        return {c.name: c.version for c in self.record.channels if c.version is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A checkpoint and its effective writes, before any value is decoded."""
+
+    record: CheckpointRecord
+    record_id: bytes
+    parent: str | None
+    writes: tuple[tuple[WriteRecord, Write], ...]
+
+    def refs(self) -> Iterable[Ref]:
+        """Every value it names."""
+        yield self.record.metadata
+        if self.record.extra is not None:
+            yield self.record.extra
+        for channel in self.record.channels:
+            if channel.value is not None:
+                yield channel.value
+        for _, write in self.writes:
+            yield write.value
+
+
+class Loaded:
+    """The values of some references, ready to be decoded.
+
+    Args:
+        shelf: the objects held by this process.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._leaves: dict[bytes, Leaf] = {}
+        self._lists: dict[bytes, StoredList] = {}
+        self._maps: dict[bytes, tuple[bytes, tuple[tuple[int, bytes], ...]]] = {}
+
+    def value(self, codec: Codec, ref: Ref) -> Any:
+        """The value of a reference; independent of any other value handed out."""
+        if ref.form == "object":
+            return codec.decode(self._leaf(ref.id))
+        if ref.form == "list":
+            return codec.decode_list(self._lists[ref.id].items, self._leaf, self._shelf)
+        shell, holes = self._maps[ref.id]
+        lists = [(at, codec.decode_list(self._lists[name].items, self._leaf, self._shelf)) for at, name in holes]
+        return codec.decode_map(self._leaf(shell), lists)
+
+    def _leaf(self, name: bytes) -> Leaf:
+        leaf = self._leaves.get(name) or self._shelf.get(name)
+        if leaf is None:
+            raise missing(name)
+        return leaf
+
+
+def missing(name: bytes) -> IntegrityError:
+    """The error for an object that a record names and nobody has."""
+    return IntegrityError(
+        f"object {hex_id(name)} is named by a record and not in the store; run thread.verify() to see what is "
+        "affected, and restore a backup"
+    )
+
+
+def load(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, refs: Iterable[Ref]) -> Loaded:
+    """Fetch what the references need and this process does not hold, in a bounded number of statements.
+
+    Args:
+        number: of the lineage in the engine.
+        lineage: what is known of it; its lists are used and added to, so the thread's lock must be held.
+        shelf: objects held by this process.
+        refs: what is to be read.
+
+    Raises:
+        IntegrityError: an object is missing, or is not what its id says.
+    """
+    return _Loading(backend, number, lineage, shelf).run(refs)
+
+
+class _Loading:
+    def __init__(self, backend: Backend, number: int, lineage: Lineage, shelf: Shelf) -> None:
+        self._backend = backend
+        self._number = number
+        self._lineage = lineage
+        self._shelf = shelf
+        self._out = Loaded(shelf)
+        self._rows: dict[int, ObjectRow] = {}
+        self._by_number: dict[int, StoredList] = {}
+        self._names: dict[int, bytes] = {}
+
+    def run(self, refs: Iterable[Ref]) -> Loaded:
+        wanted: dict[bytes, str] = {}
+        for ref in refs:
+            if ref.form == "object":
+                self._hold(ref.id) or wanted.setdefault(ref.id, ref.form)
+            elif ref.form == "list" and (held := self._lineage.list(ref.id)) is not None:
+                self._out._lists[ref.id] = held
+            else:
+                wanted[ref.id] = ref.form
+        found = {row.id: row for row in self._backend.objects(self._number, list(wanted))} if wanted else {}
+        for name in wanted:
+            if name not in found:
+                raise missing(name)
+        lists = [row for row in found.values() if row.form == LIST]
+        lists += self._maps([row for row in found.values() if row.form == MAP])
+        for row in found.values():
+            if row.form == OBJECT:
+                self._keep(row)
+        self._resolve(lists)
+        self._elements()
+        return self._out
+
+    def _hold(self, name: bytes) -> bool:
+        leaf = self._shelf.get(name)
+        if leaf is not None:
+            self._out._leaves[name] = leaf
+        return leaf is not None
+
+    def _keep(self, row: ObjectRow) -> None:
+        leaf = checked_leaf(row, self._lineage.secret)
+        leaf.place = Place(self._lineage, row.number, row.id)
+        self._out._leaves[row.id] = leaf
+        self._shelf.put(row.id, leaf)
+
+    def _maps(self, rows: Sequence[ObjectRow]) -> list[ObjectRow]:
+        """Note the parts of dicts; returns the rows of their lists."""
+        parsed = {row.id: map_numbers(row.data) for row in rows}
+        numbers = sorted({n for shell, holes in parsed.values() for n in (shell, *(x for _, x in holes))})
+        parts = self._fetch(numbers)
+        for name, (shell, holes) in parsed.items():
+            self._keep(parts[shell])
+            self._out._maps[name] = (parts[shell].id, tuple((at, parts[n].id) for at, n in holes))
+        return [row for row in parts.values() if row.form == LIST]
+
+    def _fetch(self, numbers: Sequence[int]) -> dict[int, ObjectRow]:
+        rows = {row.number: row for row in self._backend.numbered(self._number, numbers)} if numbers else {}
+        for number in numbers:
+            if number not in rows:
+                raise IntegrityError(
+                    f"object number {number} is part of a stored list and not in the store; run thread.verify()"
+                )
+        return rows
+
+    def _resolve(self, rows: Sequence[ObjectRow]) -> None:
+        """Lists from their splices; bases are fetched level by level, at most three."""
+        todo = {row.number: row for row in rows if row.id not in self._out._lists}
+        wanted = dict(todo)
+        level = todo
+        while level:
+            bases = {base_of(row.data) for row in level.values()} - {0} - set(wanted)
+            level = self._fetch(sorted(bases))
+            wanted.update(level)
+        flat: dict[int, list[int]] = {}
+        for number in wanted:
+            _flatten(number, wanted, flat)
+        self._name_items(flat)
+        for number in sorted(wanted, key=lambda n: _depth(n, wanted)):
+            row = wanted[number]
+            stored = self._lineage.list(row.id)
+            if stored is None:
+                base = self._by_number.get(base_of(row.data))
+                items = [bytes((n & _FLAG,)) + self._names[n >> 2] for n in flat[number]]
+                stored = StoredList(number, items, flat[number], 0 if base is None else base.depth + 1, base)
+                self._lineage.hold(row.id, stored)
+            self._by_number[number] = stored
+            self._out._lists[row.id] = stored
+
+    def _name_items(self, flat: dict[int, list[int]]) -> None:
+        """The id of every item; the objects come along, since they are about to be decoded."""
+        numbers = sorted({n >> 2 for items in flat.values() for n in items})
+        for number in numbers:
+            name = self._lineage.names.get(number)
+            if name is not None and self._hold(name):
+                self._names[number] = name
+        unknown = [n for n in numbers if n not in self._names]
+        for number, row in self._fetch(unknown).items():
+            self._names[number] = self._lineage.names[number] = row.id
+            self._keep(row)
+
+    def _elements(self) -> None:
+        """Objects of lists that were held, but whose objects are not any more."""
+        unheld = {
+            item[1:]
+            for stored in self._out._lists.values()
+            for item in stored.items
+            if item[1:] not in self._out._leaves and not self._hold(item[1:])
+        }
+        rows = self._backend.objects(self._number, sorted(unheld)) if unheld else []
+        for row in rows:
+            self._keep(row)
+
+
+def _flatten(number: int, rows: dict[int, ObjectRow], done: dict[int, list[int]]) -> list[int]:
+    if number not in done:
+        base = base_of(rows[number].data)
+        if base and (base not in rows or base >= number):
+            raise IntegrityError(f"stored list {number} is based on list {base}, which cannot be; run thread.verify()")
+        try:
+            done[number] = apply_splice(rows[number].data, _flatten(base, rows, done) if base else [])
+        except ValueError as error:
+            raise IntegrityError(f"stored list {number} is damaged ({error}); run thread.verify()") from error
+    return done[number]
+
+
+def _depth(number: int, rows: dict[int, ObjectRow]) -> int:
+    base = base_of(rows[number].data)
+    return 1 + _depth(base, rows) if base else 0
+
+
+def map_numbers(data: bytes) -> tuple[int, list[tuple[int, int]]]:
+    """The object number of a map's shell, and (position, object number) of its lists."""
+    shell, at = get_varint(data, 0)
+    holes = []
+    while at < len(data):
+        position, at = get_varint(data, at)
+        number, at = get_varint(data, at)
+        holes.append((position, number))
+    return shell, holes
+
+
+def checked_leaf(row: ObjectRow, secret: bytes) -> Leaf:
+    """The object of a row, whose id was recomputed from its bytes.
+
+    Raises:
+        IntegrityError: the bytes are not what the id says.
+    """
+    key = hashlib.sha256(row.data).digest()
+    nonce = row.nonce if row.nonce is not None else nonce_for(secret, key)
+    if object_id(row.tag, nonce, key) != row.id:
+        raise IntegrityError(
+            f"object {hex_id(row.id)} was changed in the store: its bytes do not match its id; run thread.verify() "
+            "to see what is affected, and restore a backup"
+        )
+    return Leaf(row.tag, row.data, key)
+
+
+def decode_checkpoint(codec: Codec, thread: str, outline: Outline, loaded: Loaded) -> StoredCheckpoint:
+    """A checkpoint with its values.
+
+    Raises:
+        DecodeError: a value cannot be read; names thread, checkpoint and channel.
+    """
+    record = outline.record
+
+    def read(what: str, ref: Ref) -> Any:
+        try:
+            return loaded.value(codec, ref)
+        except DecodeError as error:
+            raise DecodeError(f"thread {thread!r}, checkpoint {record.checkpoint_id!r}, {what}: {error}") from error
+
+    return StoredCheckpoint(
+        record=record,
+        record_id=outline.record_id,
+        parent=outline.parent,
+        values={c.name: read(f"channel {c.name!r}", c.value) for c in record.channels if c.value is not None},
+        metadata=read("metadata", record.metadata),
+        extra={} if record.extra is None else read("further keys", record.extra),
+        writes=[(r.task_id, w.channel, read(f"write to channel {w.channel!r}", w.value)) for r, w in outline.writes],
+    )

@@ -1,0 +1,103 @@
+"""The records and the values they name: frozen dataclasses, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from .canonical import Version
+
+
+class Kind(StrEnum):
+    """What a record describes; also the domain of its digest."""
+
+    CHECKPOINT = "checkpoint"
+    WRITE = "write"
+    BRANCH = "branch"
+    SEAL = "seal"
+
+
+class Ref(NamedTuple):
+    """Names one stored value.
+
+    `form` says how it is stored: "object" (the bytes of one value), "list" (by element) or "map"
+    (a dict whose direct lists are stored by element). `id` is 32 bytes.
+    """
+
+    form: str
+    id: bytes
+
+
+class Channel(NamedTuple):
+    """One channel of a checkpoint: its version, if it has one, and its value, if it has one."""
+
+    name: str
+    version: Version | None
+    value: Ref | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """A state of a graph, by reference. `channels` and `versions_seen` are ordered by UTF-8 bytes of the names."""
+
+    namespace: str
+    checkpoint_id: str
+    parent: bytes | None
+    parent_checkpoint_id: str | None
+    channels: tuple[Channel, ...]
+    versions_seen: tuple[tuple[str, tuple[tuple[str, Version], ...]], ...]
+    updated_channels: tuple[str, ...] | None
+    v: int
+    ts: str
+    metadata: Ref
+    extra: Ref | None
+    source: str | None
+    step: int | None
+
+
+class Write(NamedTuple):
+    """One pending write. `replaces` is the record whose write of the same task and index it takes the place of."""
+
+    idx: int
+    channel: str
+    value: Ref
+    replaces: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """The writes that one call of `put_writes` added to a checkpoint, ordered by index."""
+
+    namespace: str
+    checkpoint_id: str
+    task_id: str
+    task_path: str
+    writes: tuple[Write, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRecord:
+    """The start of a branch beside the first one.
+
+    Attributes:
+        number: 1, 2, 3, ... in the order of their starts; the first line of a thread is branch 0, "main".
+        base: the record of the checkpoint it starts from, None if it starts from nothing that is stored.
+        first: the record of its first checkpoint.
+        current: whether it became the branch that is read by default.
+    """
+
+    number: int
+    name: str
+    base: bytes | None
+    first: bytes
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SealRecord:
+    """A link of a thread's seal chain: it names every record that was not yet sealed, by id, sorted."""
+
+    ordinal: int
+    previous: bytes | None
+    records: tuple[bytes, ...]

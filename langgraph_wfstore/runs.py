@@ -1,0 +1,48 @@
+"""Which run an operation belongs to, and what that run read before it wrote."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from .putting import RunRead
+
+_RUNS_HELD = 4096
+
+
+class Runs:
+    """What the runs of this process read, per thread.
+
+    A run is known by LangGraph's RunControl, one object per invocation, which the configs of its root graph and of
+    all its sub-graphs lead to. Nothing about it is put into a config, since programs compare configs for equality.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reads: OrderedDict[tuple[int, str], tuple[object, RunRead]] = OrderedDict()
+
+    def note(self, configurable: Mapping[str, Any], thread_id: str, read: RunRead) -> None:
+        """The run has read the thread now; the first read counts for its life, the last one for what it saw."""
+        control = _control(configurable)
+        if control is None:
+            return
+        key = (id(control), thread_id)
+        with self._lock:
+            known = self._reads.get(key)
+            life = known[1].life if known is not None and known[0] is control else read.life
+            self._reads[key] = (control, RunRead(life, read.last))
+            self._reads.move_to_end(key)
+            if len(self._reads) > _RUNS_HELD:
+                self._reads.popitem(last=False)
+
+    def read_by(self, configurable: Mapping[str, Any], thread_id: str) -> RunRead | None:
+        """What the run of this config read; None if it is no run, or not known here."""
+        control = _control(configurable)
+        known = None if control is None else self._reads.get((id(control), thread_id))
+        return known[1] if known is not None and known[0] is control else None
+
+
+def _control(configurable: Mapping[str, Any]) -> object | None:
+    return getattr(configurable.get("__pregel_runtime"), "control", None)

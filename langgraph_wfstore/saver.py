@@ -1,0 +1,454 @@
+"""WfStoreSaver: LangGraph's checkpointer contract, sync and async, onto WfStore."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import uuid
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    EXCLUDED_METADATA_KEYS,
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
+
+from .codec import Codec
+from .delta import delta_history
+from .metadata import Filter
+from .offload import Offload
+from .putting import CheckpointInput, RunRead, WritesInput
+from .reading import StoredCheckpoint
+from .runs import Runs
+from .serde import WfSerializer
+from .store import WfStore
+
+_LONGEST_THREAD_ID = 10_000  # bytes of UTF-8
+_CHECKPOINT_KEYS = frozenset(
+    {"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"}
+)
+
+
+class WfStoreSaver(BaseCheckpointSaver[Any]):
+    """A checkpointer that keeps every state once, hash-chained, in one file.
+
+    `graph.compile(checkpointer=WfStoreSaver("agent.db"))` is all the set-up. Sync and async methods work on the same
+    object, from any thread and any event loop.
+
+    Args:
+        url: a path or URL (see `WfStore.open`), or an open WfStore, which the saver then does not close.
+        serde: a serializer of your own, LangGraph's SerializerProtocol; the default is lossless and safe.
+        allow: types, or (module, name) pairs, that may be restored beside those that are safe by default.
+        strict: restore nothing beside the safe types and `allow`.
+        placeholders: give a placeholder, which writes back the same bytes, for a value whose class is gone or not
+            allowed, instead of raising DecodeError.
+        synchronous: "full": what was acknowledged survives a power cut; "normal": it survives a crash of the process.
+
+    Raises:
+        BackendUnavailableError, IntegrityError, WfStoreError: the place cannot be opened; see `WfStore.open`.
+    """
+
+    def __init__(
+        self,
+        url: Any,
+        *,
+        serde: SerializerProtocol | None = None,
+        allow: Collection[Any] = (),
+        strict: bool = False,
+        placeholders: bool = False,
+        synchronous: str = "full",
+    ) -> None:
+        super().__init__(serde=serde or WfSerializer(allow=allow, strict=strict, placeholders=placeholders))
+        self._owns = not isinstance(url, WfStore)
+        self.store = url if isinstance(url, WfStore) else WfStore.open(url, synchronous=synchronous)
+        self._codec = Codec(self.serde, self.store.memo)
+        self._runs = Runs()
+        self._offload = Offload()
+
+    @classmethod
+    @contextlib.contextmanager
+    def from_conn_string(cls, conn_string: str, **options: Any) -> Iterator[WfStoreSaver]:
+        """The official savers' way to open one: `with WfStoreSaver.from_conn_string(url) as saver`."""
+        with cls(conn_string, **options) as saver:
+            yield saver
+
+    def setup(self) -> None:
+        """Nothing to do: the store is ready when it is open. Here because the official savers have it."""
+
+    def close(self) -> None:
+        """End the saver's threads, and the store unless it was given open. Safe to call twice."""
+        self._offload.close()
+        if self._owns:
+            self.store.close()
+
+    def __enter__(self) -> WfStoreSaver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> WfStoreSaver:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ put
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint; when this returns it is durable.
+
+        Args:
+            config: names thread, namespace and, as `checkpoint_id`, the parent.
+            checkpoint: the state.
+            metadata: LangGraph's; scalars of the config's metadata and configurable are added, as LangGraph does.
+            new_versions: the channels that changed since the parent.
+
+        Returns:
+            the config of the stored checkpoint.
+
+        Raises:
+            UnsupportedValueError: a value cannot be stored; nothing was written.
+            ConflictError: another content is stored under the same id; nothing was written.
+            ThreadDeletedError: the thread or the run was deleted meanwhile; nothing was written.
+            BackendUnavailableError: the engine cannot write.
+        """
+        configurable = config["configurable"]
+        thread_id, namespace = _thread_id(configurable), _namespace(configurable)
+        new = CheckpointInput(
+            namespace=namespace,
+            checkpoint_id=checkpoint["id"],
+            parent=_checkpoint_id(configurable),
+            values=checkpoint["channel_values"],
+            versions=checkpoint["channel_versions"],
+            new_versions=new_versions,
+            versions_seen=checkpoint["versions_seen"],
+            updated_channels=checkpoint.get("updated_channels"),
+            v=checkpoint["v"],
+            ts=checkpoint["ts"],
+            metadata=_metadata(config, metadata),
+            extra={k: v for k, v in checkpoint.items() if k not in _CHECKPOINT_KEYS},
+            run=self._runs.read_by(configurable, thread_id),
+        )
+        self.store.put_checkpoint(thread_id, new, self._codec)
+        return _config(thread_id, namespace, checkpoint["id"], configurable)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Store the writes of one task, all or none; before or after the checkpoint they belong to.
+
+        Raises:
+            as for `put`.
+        """
+        configurable = config["configurable"]
+        thread_id = _thread_id(configurable)
+        new = WritesInput(
+            namespace=_namespace(configurable),
+            checkpoint_id=_required_checkpoint_id(configurable),
+            task_id=task_id,
+            task_path=task_path,
+            writes=[(WRITES_IDX_MAP.get(channel, i), channel, value) for i, (channel, value) in enumerate(writes)],
+            run=self._runs.read_by(configurable, thread_id),
+            ends_run=any(channel in (ERROR, INTERRUPT) for channel, _ in writes),
+        )
+        if new.writes:
+            self.store.put_writes(thread_id, new, self._codec)
+
+    # ------------------------------------------------------------------ get
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """A checkpoint, or the latest one of the namespace: the head of the current branch.
+
+        Raises:
+            DecodeError: a value cannot be restored; names thread, channel and type.
+            IntegrityError: stored bytes are damaged.
+        """
+        configurable = config["configurable"]
+        thread_id, namespace = _thread_id(configurable), _namespace(configurable)
+        within = configurable.get("checkpoint_map", {}).get("") if namespace else None
+        found = self.store.get(thread_id, namespace, _checkpoint_id(configurable), self._codec, within=within)
+        self._runs.note(configurable, thread_id, RunRead(found.life, found.last))
+        return None if found.checkpoint is None else _tuple(thread_id, found.checkpoint, configurable)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Checkpoints, newest first. Nothing is held between two steps of the iterator.
+
+        Args:
+            config: names the thread and, if they are in it, namespace and checkpoint; None for all threads.
+            filter: metadata that must be equal, as JSON.
+            before: only checkpoints older than this one.
+            limit: at most so many; 0 gives none.
+
+        Raises:
+            ValueError: the limit is negative; raised by this call.
+        """
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
+        if config is not None:
+            _thread_id(config["configurable"])
+        return self._list(config, filter, before, limit)
+
+    def _list(
+        self, config: RunnableConfig | None, wanted: dict[str, Any] | None, before: RunnableConfig | None, limit: int | None
+    ) -> Iterator[CheckpointTuple]:
+        configurable: Mapping[str, Any] = {} if config is None else config["configurable"]
+        checkpoint_id = _checkpoint_id(configurable)
+        bound = None if before is None else _checkpoint_id(before["configurable"])
+        left = limit
+        for thread_id in self._thread_ids() if config is None else [_thread_id(configurable)]:
+            found = self.store.history(
+                thread_id,
+                cast("str | None", configurable.get("checkpoint_ns")),
+                self._codec,
+                before=None if bound is None else (_before_namespace(before, configurable), bound),
+                wanted=Filter(wanted) if wanted else None,
+                limit=left if checkpoint_id is None else None,
+            )
+            for stored in found:
+                if checkpoint_id is not None and stored.record.checkpoint_id != checkpoint_id:
+                    continue
+                if left is not None:
+                    if not left:
+                        return
+                    left -= 1
+                yield _tuple(thread_id, stored, configurable)
+
+    def _thread_ids(self) -> Iterator[str]:
+        after = None
+        while page := self.store.threads(after):
+            for info in page:
+                yield info.thread_id
+            after = page[-1].thread_id
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What each channel's ancestors wrote, oldest first, back to the value they start from.
+
+        Walks checkpoints that prune has hidden too.
+
+        Args:
+            config: names the target checkpoint; its own writes are not part of the history.
+            channels: DeltaChannels of the graph.
+        """
+        configurable = config["configurable"]
+        return cast(
+            "Mapping[str, DeltaChannelHistory]",
+            delta_history(
+                self.store,
+                _thread_id(configurable),
+                _namespace(configurable),
+                _checkpoint_id(configurable),
+                channels,
+                self._codec,
+            ),
+        )
+
+    # ------------------------------------------------------------------ retention
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Remove a thread; what its runs still put is refused. See `WfStore.delete_thread`."""
+        self.store.delete_thread(_checked_thread_id(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints of runs, by `run_id` of their metadata. See `WfStore.delete_for_runs`."""
+        self.store.delete_for_runs([str(run_id) for run_id in run_ids])
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """A new thread with the same history; copies no object. See `WfStore.copy_thread`."""
+        self.store.copy_thread(_checked_thread_id(source_thread_id), _checked_thread_id(target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Remove old checkpoints. See `WfStore.prune`."""
+        self.store.prune([_checked_thread_id(thread_id) for thread_id in thread_ids], strategy)
+
+    # ------------------------------------------------------------------ async: the same, on the saver's own threads
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """`put`, without blocking the event loop."""
+        return await self._offload.run(self.put, config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """`put_writes`, without blocking the event loop."""
+        await self._offload.run(self.put_writes, config, writes, task_id, task_path)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """`get_tuple`, without blocking the event loop."""
+        return await self._offload.run(self.get_tuple, config)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """`list`, without blocking the event loop."""
+        found = self.list(config, filter=filter, before=before, limit=limit)
+        while (item := await self._offload.run(next, found, None)) is not None:
+            yield item
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """`get_delta_channel_history`, without blocking the event loop."""
+        return await self._offload.run(lambda: self.get_delta_channel_history(config=config, channels=channels))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """`delete_thread`, without blocking the event loop."""
+        await self._offload.run(self.delete_thread, thread_id)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """`delete_for_runs`, without blocking the event loop."""
+        await self._offload.run(self.delete_for_runs, run_ids)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """`copy_thread`, without blocking the event loop."""
+        await self._offload.run(self.copy_thread, source_thread_id, target_thread_id)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """`prune`, without blocking the event loop."""
+        await self._offload.run(lambda: self.prune(thread_ids, strategy=strategy))
+
+    # ------------------------------------------------------------------ LangGraph's hooks
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        """The next version of a channel, of the type that is found: threads of other savers have text versions."""
+        if current is None:
+            return 1
+        if isinstance(current, str):
+            count, dot, rest = current.partition(".")
+            return f"{int(count) + 1:0{len(count)}}{dot}{rest}"
+        return type(current)(current + 1)
+
+    def with_allowlist(self, extra_allowlist: Collection[Any]) -> WfStoreSaver:
+        """A clone on the same store that may restore further types; LangGraph calls it in its strict mode."""
+        if not isinstance(self.serde, WfSerializer):
+            return cast("WfStoreSaver", super().with_allowlist(extra_allowlist))
+        clone = copy.copy(self)
+        clone.serde = maybe_add_typed_methods(self.serde.with_allowlist(extra_allowlist))
+        clone._codec = Codec(clone.serde, self.store.memo)
+        return clone
+
+
+def _thread_id(configurable: Mapping[str, Any]) -> str:
+    if "thread_id" not in configurable:
+        raise TypeError(
+            "the config names no thread; pass config={'configurable': {'thread_id': 'my-thread'}} to the graph"
+        )
+    return _checked_thread_id(configurable["thread_id"])
+
+
+def _checked_thread_id(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
+        raise TypeError(f"a thread_id is a str, an int or a UUID, not {type(value).__name__}: {value!r:.100}")
+    name = str(value)
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if size > _LONGEST_THREAD_ID:
+        raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a shorter one, or a digest")
+    return name
+
+
+def _namespace(configurable: Mapping[str, Any]) -> str:
+    return configurable.get("checkpoint_ns") or ""
+
+
+def _checkpoint_id(configurable: Mapping[str, Any]) -> str | None:
+    value = configurable.get("checkpoint_id")
+    return str(value) if value else None
+
+
+def _required_checkpoint_id(configurable: Mapping[str, Any]) -> str:
+    found = _checkpoint_id(configurable)
+    if found is None:
+        raise TypeError("put_writes needs a config with a checkpoint_id: the checkpoint that the writes belong to")
+    return found
+
+
+def _before_namespace(before: RunnableConfig | None, configurable: Mapping[str, Any]) -> str:
+    """The namespace a `before` is looked up in: its own, or the listed one; the root comes next (listing.py)."""
+    own = None if before is None else before["configurable"].get("checkpoint_ns")
+    return own if own is not None else configurable.get("checkpoint_ns") or ""
+
+
+def _config(
+    thread_id: str, namespace: str, checkpoint_id: str, configurable: Mapping[str, Any]
+) -> RunnableConfig:
+    """LangGraph's three keys; `branch` besides where the caller's config had it."""
+    keys: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}
+    if "branch" in configurable:
+        keys["branch"] = configurable["branch"]
+    return {"configurable": keys}
+
+
+def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+    """The checkpoint's metadata with the scalars of the config's, as LangGraph's get_checkpoint_metadata merges them,
+    but without its stripping of NUL characters."""
+    merged: dict[str, Any] = dict(metadata)
+    for extra in (config.get("metadata"), config.get("configurable")):
+        for key, value in (extra or {}).items():
+            if key in merged or key in EXCLUDED_METADATA_KEYS or key.startswith("__"):
+                continue
+            if isinstance(value, str | int | float):
+                merged[key] = value
+    return merged
+
+
+def _tuple(thread_id: str, stored: StoredCheckpoint, configurable: Mapping[str, Any]) -> CheckpointTuple:
+    record = stored.record
+    checkpoint = {
+        "v": record.v,
+        "id": record.checkpoint_id,
+        "ts": record.ts,
+        "channel_values": stored.values,
+        "channel_versions": stored.versions,
+        "versions_seen": {node: dict(seen) for node, seen in record.versions_seen},
+        "updated_channels": None if record.updated_channels is None else [*record.updated_channels],
+        **stored.extra,
+    }
+    return CheckpointTuple(
+        config=_config(thread_id, record.namespace, record.checkpoint_id, configurable),
+        checkpoint=cast("Checkpoint", checkpoint),
+        metadata=cast("CheckpointMetadata", stored.metadata),
+        parent_config=None
+        if stored.parent is None
+        else _config(thread_id, record.namespace, stored.parent, configurable),
+        pending_writes=stored.writes,
+    )

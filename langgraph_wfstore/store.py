@@ -1,0 +1,465 @@
+"""WfStore: open a store by URL; put, read and list the checkpoints of its threads."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import retention
+from .backends import open_backend
+from .backends.base import Backend, Stale, Tail, ThreadRow
+from .canonical import utf8
+from .codec import Codec, Encoded
+from .errors import BackendUnavailableError, ThreadNotFoundError
+from .memo import Memo, Shelf
+from .metadata import Filter
+from .objects import new_secret
+from .order import await_parents
+from .putting import (
+    CheckpointInput,
+    EncodedCheckpoint,
+    Plan,
+    WritesInput,
+    encode_checkpoint,
+    plan_checkpoint,
+    plan_writes,
+)
+from .reading import Loaded, Outline, StoredCheckpoint, decode_checkpoint, load
+from .records import Ref
+from .view import Entry, ThreadView, entries_of, read_rows, space_of
+
+if TYPE_CHECKING:
+    from .thread import Thread
+
+_VIEWS_HELD = 512
+_PAGE = 256
+_ATTEMPTS = 1000
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadInfo:
+    """One thread in a listing.
+
+    Attributes:
+        records: how many records it has, of every kind.
+        seals: how many seals; `head` is the last one's id, None if nothing is sealed.
+        created: ns since 1970.
+    """
+
+    thread_id: str
+    life: int
+    records: int
+    seals: int
+    head: bytes | None
+    branches: int
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What `get` found: the checkpoint, if there is one, and where the thread stood when it was read."""
+
+    checkpoint: StoredCheckpoint | None
+    life: int
+    last: int
+
+
+class WfStore:
+    """A store of threads on one storage engine; safe for any number of threads and processes.
+
+    Use `WfStore.open`. A store is a context manager; `close` releases it.
+    """
+
+    def __init__(self, backend: Backend, *, lineage_secret: Callable[[], bytes] = new_secret) -> None:
+        self.backend = backend
+        self.memo = Memo()
+        self.shelf = Shelf()
+        self._lineage_secret = lineage_secret
+        self._views: OrderedDict[bytes, ThreadView] = OrderedDict()
+        self._lock = threading.Lock()
+        self._default_codec: Codec | None = None
+
+    @classmethod
+    def open(
+        cls,
+        url: Any,
+        read_only: bool = False,
+        *,
+        synchronous: str = "full",
+        lineage_secret: Callable[[], bytes] = new_secret,
+    ) -> WfStore:
+        """Open a store.
+
+        Args:
+            url: a path, `sqlite:///relative.db`, `sqlite:////absolute.db` or `:memory:`.
+            read_only: never write; the store must exist.
+            synchronous: "full": what was acknowledged survives a power cut; "normal": it survives a crash.
+            lineage_secret: gives the 32-byte secret of a new thread; random by default. Given the same
+                secrets, the same operations give the same record ids on every engine.
+
+        Raises:
+            BackendUnavailableError: the place cannot be opened.
+            IntegrityError: it is damaged.
+            WfStoreError: it is not ours, of a newer version, or the URL is of an unknown kind.
+        """
+        return cls(open_backend(url, synchronous=synchronous, read_only=read_only), lineage_secret=lineage_secret)
+
+    # ------------------------------------------------------------------ threads
+
+    def threads(
+        self, after: str | None = None, limit: int = 100, metadata: Mapping[str, Any] | None = None
+    ) -> list[ThreadInfo]:
+        """Threads in the order of their creation; no state is loaded.
+
+        Args:
+            after: start behind this thread id.
+            limit: at most so many; 0 gives none.
+            metadata: only threads whose current checkpoint has these metadata (JSON equality); this one reads
+                the metadata of a checkpoint per thread looked at.
+
+        Raises:
+            ThreadNotFoundError: there is no thread `after`.
+            ValueError: the limit is negative.
+        """
+        if limit < 0:
+            raise ValueError(f"limit is {limit}; it must be 0 or more")
+        start = 0 if after is None else self._tail(after).row.number or 0
+        found: list[ThreadInfo] = []
+        while len(found) < limit:
+            page = self.backend.threads(start, min(_PAGE, limit - len(found)) if metadata is None else _PAGE)
+            if not page:
+                break
+            start = page[-1].row.number or 0
+            found += [_info(tail) for tail in page if metadata is None or self._matches(tail, Filter(metadata))]
+        return found[:limit]
+
+    def _matches(self, tail: Tail, wanted: Filter) -> bool:
+        found = self.get(_name(tail.row.name), "", None, self.codec)
+        return found.checkpoint is not None and wanted.accepts(found.checkpoint.metadata)
+
+    def thread(self, thread_id: str) -> Thread:
+        """The handle of a thread.
+
+        Raises:
+            ThreadNotFoundError: there is no such thread.
+        """
+        from .thread import Thread
+
+        self._tail(thread_id)
+        return Thread(self, thread_id)
+
+    def _tail(self, thread_id: str) -> Tail:
+        tail = self.backend.find(utf8(thread_id))
+        if tail is None:
+            raise ThreadNotFoundError(
+                f"there is no thread {thread_id!r} in this store; store.threads() lists those that there are"
+            )
+        return tail
+
+    @property
+    def codec(self) -> Codec:
+        """The codec with the default serializer, for those who have only the store."""
+        if self._default_codec is None:
+            from .serde import WfSerializer
+
+            self._default_codec = Codec(WfSerializer(placeholders=True), self.memo)
+        return self._default_codec
+
+    # ------------------------------------------------------------------ putting
+
+    def put_checkpoint(self, thread_id: str, new: CheckpointInput, codec: Codec) -> None:
+        """Store a checkpoint, with its objects and its seal, or nothing.
+
+        Raises:
+            UnsupportedValueError: a value cannot be stored.
+            ConflictError: another content is stored under the same id.
+            ThreadDeletedError: it belongs to a life or a run that was deleted.
+            BackendUnavailableError: the engine cannot write.
+        """
+
+        view = self._view(thread_id)
+
+        def encode() -> EncodedCheckpoint:
+            with view.lock:
+                self._ready(view)
+                parent = None if new.parent is None else view.entry(self.backend, new.namespace, new.parent)
+            return encode_checkpoint(codec, new, parent)
+
+        self._append(view, encode, lambda encoded: plan_checkpoint(view, self.backend, new, encoded))
+
+    def put_writes(self, thread_id: str, new: WritesInput, codec: Codec) -> None:
+        """Store the pending writes of one task, all or none; errors as for `put_checkpoint`."""
+        view = self._view(thread_id)
+
+        def encode() -> list[Encoded]:
+            return [codec.encode(value, f"a write to channel {channel!r}") for _, channel, value in new.writes]
+
+        self._append(view, encode, lambda values: plan_writes(view, self.backend, new, values))
+
+    def _append(self, view: ThreadView, encode: Callable[[], _T], plan: Callable[[_T], Plan | None]) -> None:
+        """Encode without the lock, plan under it, wait until it is durable; anew if somebody else was faster."""
+        for attempt in range(_ATTEMPTS):
+            encoded = encode()
+            with view.lock:
+                self._ready(view)
+                prepared = plan(encoded)
+                if prepared is not None:
+                    view.pending = self.backend.append(prepared.batch)
+                    self._follow(view, prepared)
+                pending = view.pending
+            try:
+                if pending is not None:
+                    pending.wait()
+                return
+            except Stale:
+                self._forget(view)
+                time.sleep(random.random() * 0.001 * min(attempt, 50))
+            except BaseException:
+                self._forget(view)
+                raise
+        raise BackendUnavailableError(
+            f"a thread changed {_ATTEMPTS} times while one operation was prepared; nothing of it was "
+            "written. Fewer writers on one thread will help"
+        )
+
+    def _follow(self, view: ThreadView, prepared: Plan) -> None:
+        view.follow(prepared.batch, prepared.made, prepared.head)
+        prepared.placement.commit()
+        if prepared.arrival is not None:
+            row = prepared.made[0][0]
+            await_parents(view, self.backend, prepared.arrival, row.position or 0)
+        if prepared.batch.positions:
+            view.loaded = False
+
+    def _ready(self, view: ThreadView) -> None:
+        if not view.loaded:
+            self._settle(view)
+            view.load(self.backend)
+        if view.row is None:
+            view.begin(ThreadRow(view.name, view.life, self._lineage_secret(), time.time_ns()))
+
+    def _forget(self, view: ThreadView) -> None:
+        with view.lock:
+            view.forget()
+
+    @staticmethod
+    def _settle(view: ThreadView) -> None:
+        """Wait for this process's own appends; their errors reach those who made them."""
+        if view.pending is not None:
+            try:
+                view.pending.wait()
+            except Exception:  # noqa: BLE001  # raised where the append was made; here only its end matters
+                view.loaded = False
+            view.pending = None
+
+    def _view(self, thread_id: str) -> ThreadView:
+        name = utf8(thread_id)
+        with self._lock:
+            view = self._views.get(name)
+            if view is None:
+                view = self._views[name] = ThreadView(name)
+                if len(self._views) > _VIEWS_HELD:
+                    self._views.popitem(last=False)
+            else:
+                self._views.move_to_end(name)
+            return view
+
+    # ------------------------------------------------------------------ reading
+
+    def get(
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint_id: str | None,
+        codec: Codec,
+        *,
+        within: str | None = None,
+    ) -> Found:
+        """A checkpoint with its values, or the latest one.
+
+        Args:
+            checkpoint_id: which one; None for the latest of the namespace: the head of the current branch, or
+                below the root the last one in causal order.
+            within: below the root, only what belongs to this root checkpoint or an ancestor of it.
+
+        Raises:
+            DecodeError: a value cannot be read.
+            IntegrityError: stored bytes are damaged.
+        """
+        view = self._view(thread_id)
+        with view.lock:
+            self._refresh(view)
+            life, last = view.life, view.last
+            entry = self._latest(view, namespace, within) if checkpoint_id is None else self._kept(view, namespace, checkpoint_id)
+            if entry is None:
+                return Found(None, life, last)
+            outline = self._outline(view, entry, {})
+            loaded = self._load(view, outline.refs())
+        return Found(decode_checkpoint(codec, thread_id, outline, loaded), life, last)
+
+    def _refresh(self, view: ThreadView) -> None:
+        self._settle(view)
+        before = view.row
+        view.catch_up(self.backend)
+        if before is not None and view.row is not None and before.lineage_epoch != view.row.lineage_epoch:
+            self.shelf.clear()
+
+    def _kept(self, view: ThreadView, namespace: str, checkpoint_id: str) -> Entry | None:
+        entry = view.entry(self.backend, namespace, checkpoint_id) if view.stored else None
+        return entry if entry is not None and entry.shown else None
+
+    def _latest(self, view: ThreadView, namespace: str, within: str | None) -> Entry | None:
+        if not view.stored:
+            return None
+        if not namespace:
+            assert view.row is not None
+            return view.head(self.backend, view.row.current)
+        below = None
+        while rows := self.backend.checkpoints(view.number, space_of(namespace), below, 16, {}):
+            for entry in entries_of(read_rows(rows)).values():
+                if entry.namespace == namespace and self._belongs(view, entry, within):
+                    return view.entry(self.backend, namespace, entry.checkpoint_id)
+            below = rows[-1].position
+        return None
+
+    def _belongs(self, view: ThreadView, entry: Entry, within: str | None) -> bool:
+        """Whether a sub-graph's checkpoint belongs to a root checkpoint or an ancestor of it."""
+        assert entry.row is not None
+        if within is None or entry.row.within is None:
+            return True
+        root = view.entry(self.backend, "", within)
+        if root is None or root.row is None:  # the root's put is still on its way: its branch is not known yet
+            return True
+        while root is not None and root.row is not None:
+            if root.row.anchor == entry.row.within:
+                return True
+            if (root.row.position or 0) < (entry.row.position or 0):
+                return False  # what it belongs to would lie between
+            root = None if root.parent is None else view.entry(self.backend, "", root.parent)
+        return False
+
+    def _outline(self, view: ThreadView, entry: Entry, known: Mapping[tuple[str, str], Entry]) -> Outline:
+        """A checkpoint and its effective writes; `known` holds checkpoints that need not be looked up."""
+        assert entry.row is not None and entry.record is not None
+        effective = sorted(
+            ((record.task_path, record.task_id, write.idx), record, write)
+            for write, record, _ in entry.effective().values()
+        )
+        return Outline(
+            entry.record,
+            entry.row.id,
+            self._kept_parent(view, entry, known),
+            tuple((record, write) for _, record, write in effective),
+        )
+
+    def _kept_parent(self, view: ThreadView, entry: Entry, known: Mapping[tuple[str, str], Entry]) -> str | None:
+        """The nearest ancestor that is shown; a parent that never arrived is given as it was put."""
+        parent = entry.parent
+        while parent is not None:
+            key = (entry.namespace, parent)
+            above = known.get(key) or view.entry(self.backend, *key)
+            if above is None or above.row is None or above.shown:
+                return parent
+            parent = above.parent
+        return None
+
+    def _load(self, view: ThreadView, refs: Iterable[Ref]) -> Loaded:
+        assert view.row is not None and view.row.lineage is not None
+        return load(self.backend, view.row.lineage, view.lineage, self.shelf, refs)
+
+    def history(
+        self,
+        thread_id: str,
+        namespace: str | None,
+        codec: Codec,
+        *,
+        before: tuple[str, str] | None = None,
+        wanted: Filter | None = None,
+        limit: int | None = None,
+    ) -> Iterator[StoredCheckpoint]:
+        """The checkpoints of a thread, newest first, in causal order.
+
+        Nothing is held between two steps: what is put meanwhile is newer than what comes next.
+
+        Args:
+            namespace: only this one; None for all.
+            before: (namespace, id) of a checkpoint; only older ones. Namespace "" also stands for "any": LangGraph
+                passes the root's id when it looks for a sub-graph's state.
+            wanted: only checkpoints with these metadata.
+            limit: at most so many.
+        """
+        from .listing import history
+
+        return history(self, thread_id, namespace, codec, before, wanted, limit)
+
+    # ------------------------------------------------------------------ retention
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Remove a thread and every byte of its content; a tombstone refuses what its runs put later. No-op if unknown."""
+        retention.delete_thread(self, thread_id)
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove the checkpoints of these runs, with their writes, in every thread."""
+        retention.delete_for_runs(self, run_ids)
+
+    def prune(self, thread_ids: Sequence[str], strategy: str = "keep_latest") -> None:
+        """Remove old checkpoints of these threads.
+
+        Args:
+            thread_ids: those that do not exist are passed over.
+            strategy: "keep_latest" keeps the last checkpoint per namespace and the head of every branch, with
+                what a delta channel needs; "delete" is `delete_thread`.
+
+        Raises:
+            ValueError: the strategy is another one.
+        """
+        retention.prune(self, thread_ids, strategy)
+
+    def copy_thread(self, source_id: str, target_id: str) -> None:
+        """A new thread with the same history, record ids and objects; no object is copied.
+
+        Raises:
+            ThreadNotFoundError: there is no source thread.
+            ConflictError: the target exists.
+        """
+        retention.copy_thread(self, source_id, target_id)
+
+    # ------------------------------------------------------------------ the whole store
+
+    def stats(self) -> dict[str, int]:
+        """Counts and bytes of the store: threads, checkpoints, writes, seals, objects, lists, maps and their bytes as
+        stored (after compression), the file and what of it is unused."""
+        return self.backend.stats()
+
+    def compact(self) -> None:
+        """Give unused space back to the file system."""
+        self.backend.compact()
+
+    def close(self) -> None:
+        """Release the store. Safe to call twice."""
+        self.backend.close()
+
+    def __enter__(self) -> WfStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _info(tail: Tail) -> ThreadInfo:
+    row = tail.row
+    return ThreadInfo(_name(row.name), row.life, tail.last, tail.ordinal + 1, tail.seal, row.branches, row.created)
+
+
+def _name(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")
+

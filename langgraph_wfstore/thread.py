@@ -1,0 +1,157 @@
+"""Thread: the handle a person explores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from . import verify
+from .canonical import hex_id, utf8
+from .errors import BranchNotFoundError, CheckpointNotFoundError, ThreadNotFoundError
+from .reading import StoredCheckpoint
+
+if TYPE_CHECKING:
+    from .store import WfStore
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """One checkpoint in a thread's history.
+
+    Attributes:
+        record_id: `sha256:...` of its record.
+        parent_id: the nearest ancestor that is kept.
+        writes: (task id, channel) of the writes that are stored for the next superstep.
+    """
+
+    thread_id: str
+    namespace: str
+    checkpoint_id: str
+    record_id: str
+    parent_id: str | None
+    source: str | None
+    step: int | None
+    ts: str
+    metadata: dict[str, Any]
+    writes: tuple[tuple[str, str], ...]
+    _stored: StoredCheckpoint
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The channel values."""
+        return self._stored.values
+
+
+class Thread:
+    """One thread of a store; made by `store.thread(thread_id)`.
+
+    Args:
+        store: the open store.
+        thread_id: which thread.
+    """
+
+    def __init__(self, store: WfStore, thread_id: str) -> None:
+        self.store = store
+        self.thread_id = thread_id
+
+    def __repr__(self) -> str:
+        return f"Thread({self.thread_id!r})"
+
+    @property
+    def head(self) -> str | None:
+        """The last seal of the thread's chain, `sha256:...`: keep it elsewhere to prove later that nothing is missing.
+
+        Raises:
+            ThreadNotFoundError: the thread is gone.
+        """
+        tail = self.store._tail(self.thread_id)
+        return None if tail.seal is None else hex_id(tail.seal)
+
+    def checkpoints(self, branch: str | None = None, ns: str = "", limit: int | None = None) -> list[CheckpointInfo]:
+        """Checkpoints, newest first.
+
+        Args:
+            branch: only the line that ends at this branch's head; None for all.
+            ns: the checkpoint namespace; "" is the root graph's.
+            limit: at most so many; 0 gives none.
+
+        Raises:
+            BranchNotFoundError: the thread has no such branch.
+            ValueError: the limit is negative.
+        """
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
+        found = self._line(branch) if branch is not None else self.store.history(self.thread_id, ns, self.store.codec, limit=limit)
+        out: list[CheckpointInfo] = []
+        for stored in found:
+            if limit is not None and len(out) >= limit:
+                break
+            out.append(_info(self.thread_id, stored))
+        return out
+
+    def checkpoint(self, checkpoint_id: str, ns: str = "") -> CheckpointInfo:
+        """One checkpoint.
+
+        Raises:
+            CheckpointNotFoundError: there is none of that id, or it was pruned.
+        """
+        found = self.store.get(self.thread_id, ns, checkpoint_id, self.store.codec).checkpoint
+        if found is None:
+            raise CheckpointNotFoundError(
+                f"thread {self.thread_id!r} has no checkpoint {checkpoint_id!r} in namespace {ns!r}, or it was pruned; "
+                "thread.checkpoints() lists those that there are"
+            )
+        return _info(self.thread_id, found)
+
+    def _line(self, branch: str) -> Iterator[StoredCheckpoint]:
+        view = self.store._view(self.thread_id)
+        with view.lock:
+            self.store._refresh(view)
+            if not view.stored:
+                raise ThreadNotFoundError(f"thread {self.thread_id!r} is gone; store.threads() lists those that there are")
+            number = next((b.number for b in view.heads.values() if b.name == utf8(branch)), None)
+            if number is None:
+                names = ", ".join(sorted(b.name.decode("utf-8", "replace") for b in view.heads.values()))
+                raise BranchNotFoundError(f"thread {self.thread_id!r} has no branch {branch!r}; it has {names}")
+            head = view.head(self.store.backend, number)
+        checkpoint_id = None if head is None else head.checkpoint_id
+        while checkpoint_id is not None:
+            found = self.store.get(self.thread_id, "", checkpoint_id, self.store.codec).checkpoint
+            if found is None:
+                return
+            yield found
+            checkpoint_id = found.parent
+
+    def verify(self, expect_head: str | None = None) -> verify.VerifyReport:
+        """Recompute everything that can be recomputed: records, links, seals, objects, lists, indexes.
+
+        Args:
+            expect_head: a seal (`sha256:...`) that must be in the chain, kept from an earlier `head`; a chain that
+                was cut before it is reported.
+
+        Returns:
+            a report; it never raises for what it finds in the store.
+
+        Raises:
+            ThreadNotFoundError: the thread is gone.
+        """
+        return verify.verify_thread(self.store.backend, utf8(self.thread_id), expect_head)
+
+
+def _info(thread_id: str, stored: StoredCheckpoint) -> CheckpointInfo:
+    record = stored.record
+    return CheckpointInfo(
+        thread_id=thread_id,
+        namespace=record.namespace,
+        checkpoint_id=record.checkpoint_id,
+        record_id=hex_id(stored.record_id),
+        parent_id=stored.parent,
+        source=record.source,
+        step=record.step,
+        ts=record.ts,
+        metadata=stored.metadata,
+        writes=tuple((task_id, channel) for task_id, channel, _ in stored.writes),
+        _stored=stored,
+    )

@@ -1,0 +1,276 @@
+"""What one process knows of one thread: where it stands, and its latest checkpoints and writes.
+
+A view may be out of date: appends say what they expect and fail as stale, reads ask the engine first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+from .backends.base import (
+    BRANCH,
+    CHECKPOINT,
+    KEPT,
+    SKELETON,
+    WRITE,
+    Append,
+    Backend,
+    BranchRow,
+    Pending,
+    RecordRow,
+    Tail,
+    ThreadRow,
+)
+from .canonical import digest, utf8
+from .format import Record, read_record, read_skeleton
+from .objects import Lineage
+from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
+
+_ENTRIES_HELD = 600
+_RECENT_HELD = 64
+MAIN = b"main"
+KINDS = {CHECKPOINT: Kind.CHECKPOINT, WRITE: Kind.WRITE, BRANCH: Kind.BRANCH}
+
+
+def anchor_of(namespace: str, checkpoint_id: str) -> int:
+    """The index key of a checkpoint and its writes: 64 bits of a digest of namespace and id."""
+    return _signed(digest("anchor", utf8(namespace), utf8(checkpoint_id)))
+
+
+def space_of(namespace: str) -> int:
+    """The index key of a namespace; 0 for the root."""
+    return _signed(digest("namespace", utf8(namespace))) if namespace else 0
+
+
+def run_of(run_id: str) -> int:
+    """The index key of a run id."""
+    return _signed(digest("run", utf8(run_id)))
+
+
+def _signed(value: bytes) -> int:
+    return int.from_bytes(value[:8], "big", signed=True)
+
+
+class Entry:
+    """One checkpoint and the writes anchored at it; `row` is None while only writes have arrived."""
+
+    __slots__ = ("checkpoint_id", "channels", "mine", "namespace", "parent", "record", "row", "writes")
+
+    def __init__(self, namespace: str, checkpoint_id: str) -> None:
+        self.namespace = namespace
+        self.checkpoint_id = checkpoint_id
+        self.parent: str | None = None
+        self.row: RecordRow | None = None
+        self.record: CheckpointRecord | None = None
+        self.channels: dict[str, Channel] = {}
+        self.mine = False
+        self.writes: list[tuple[RecordRow, WriteRecord]] = []
+
+    @property
+    def shown(self) -> bool:
+        """Whether get_tuple and list show this checkpoint."""
+        return self.row is not None and self.row.state == KEPT
+
+    def take(self, row: RecordRow, record: CheckpointRecord | None, parent: str | None) -> None:
+        """Set the checkpoint's own record."""
+        self.row = row
+        self.record = record
+        self.parent = parent
+        if record is not None:
+            self.channels = {channel.name: channel for channel in record.channels}
+
+    def effective(self) -> dict[tuple[str, int], tuple[Write, WriteRecord, RecordRow]]:
+        """Per task and index the write that counts: the first one, or for special indexes the last one."""
+        found: dict[tuple[str, int], tuple[Write, WriteRecord, RecordRow]] = {}
+        for row, record in self.writes:
+            for write in record.writes:
+                key = (record.task_id, write.idx)
+                if write.idx < 0 or key not in found:
+                    found[key] = (write, record, row)
+        return found
+
+
+Made = tuple[RecordRow, Record | None]
+
+
+def read_rows(rows: Iterable[RecordRow]) -> list[Made]:
+    """Rows with their records; None for those whose content was removed."""
+    return [(row, None if row.state == SKELETON else read_record(KINDS[row.kind], row.body)) for row in rows]
+
+
+def entries_of(made: Iterable[Made]) -> dict[tuple[str, str], Entry]:
+    """Checkpoints with their writes, from records in the order of their numbers."""
+    found: dict[tuple[str, str], Entry] = {}
+    for row, record in made:
+        if isinstance(record, CheckpointRecord):
+            key = (record.namespace, record.checkpoint_id)
+            found.setdefault(key, Entry(*key)).take(row, record, record.parent_checkpoint_id)
+        elif isinstance(record, WriteRecord):
+            key = (record.namespace, record.checkpoint_id)
+            found.setdefault(key, Entry(*key)).writes.append((row, record))
+        elif row.kind == CHECKPOINT:
+            namespace, checkpoint_id, parent = read_skeleton(row.body)
+            key = (namespace, checkpoint_id)
+            found.setdefault(key, Entry(*key)).take(row, None, parent)
+    return found
+
+
+class ThreadView:
+    """The state of one thread in this process; everything is read and changed under `lock`.
+
+    Attributes:
+        row: the stored thread, None if there is none.
+        last: number of the last record.
+        unsealed: ids of the records behind the last seal.
+        heads: per branch its row; `head` is the number of its last checkpoint that is shown, 0 if there is none.
+        life: the thread's life, or the one that a fresh start would begin.
+        complete: whether every checkpoint of the thread is in `entries`.
+        awaited: checkpoints that others refer to and that have not arrived, with the position of the first of those.
+        recent: the last checkpoints in causal order, with their positions.
+    """
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.lock = threading.RLock()
+        self.pending: Pending | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing: the next operation asks the engine."""
+        self.loaded = False
+        self.row: ThreadRow | None = None
+        self.last = 0
+        self.ordinal = -1
+        self.seal: bytes | None = None
+        self.unsealed: list[bytes] = []
+        self.heads: dict[int, BranchRow] = {0: BranchRow(0, MAIN, None, 0)}
+        self.lineage = Lineage(b"", 0, complete=False)
+        self.entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+        self._by_number: dict[int, tuple[str, str]] = {}
+        self.recent: list[tuple[int, Entry]] = []
+        self.awaited: dict[tuple[str, str], int] = {}
+        self.complete = False
+        self.life = 0
+
+    def begin(self, row: ThreadRow) -> None:
+        """A thread that is not stored yet."""
+        self.forget()
+        self.row = row
+        self.life = row.life
+        self.lineage = Lineage(row.secret, 0, complete=True)
+        self.loaded = self.complete = True
+
+    def load(self, backend: Backend) -> None:
+        """Ask the engine where the thread stands; `row` stays None if there is no such thread."""
+        self.forget()
+        tail = backend.find(self.name)
+        if tail is None:
+            self.life = 1 + max((life for life, _ in backend.tombstones(self.name)), default=0)
+        else:
+            self._adopt(tail)
+            if tail.row.branches == 1:
+                rows = backend.checkpoints(self.number, 0, None, 1, {})
+                self.heads[0] = BranchRow(0, MAIN, None, rows[0].seq if rows else 0)
+        self.loaded = True
+
+    def _adopt(self, tail: Tail) -> None:
+        self.row = tail.row
+        self.life = tail.row.life
+        self.last = tail.last
+        self.ordinal = tail.ordinal
+        self.seal = tail.seal
+        self.unsealed = list(tail.unsealed)
+        self.heads.update({branch.number: branch for branch in tail.branches})
+        self.lineage = Lineage(tail.row.secret, tail.objects, complete=False)
+
+    def catch_up(self, backend: Backend) -> None:
+        """Be as up to date as the engine."""
+        if not self.loaded or self.row is None or self.row.number is None:
+            self.load(backend)
+            return
+        if backend.standing(self.row) != (self.row.epoch, self.row.lineage_epoch, self.last):
+            self.load(backend)
+
+    @property
+    def number(self) -> int:
+        """The thread's number in the engine."""
+        assert self.row is not None and self.row.number is not None
+        return self.row.number
+
+    @property
+    def stored(self) -> bool:
+        """Whether the engine has the thread."""
+        return self.row is not None and self.row.number is not None
+
+    def entry(self, backend: Backend, namespace: str, checkpoint_id: str) -> Entry | None:
+        """The checkpoint of that id with its writes, or None if nothing is anchored there."""
+        key = (namespace, checkpoint_id)
+        entry = self.entries.get(key)
+        if entry is None and not self.complete and self.stored:
+            entry = self.fetch(backend, [anchor_of(namespace, checkpoint_id)]).get(key)
+        return entry
+
+    def head(self, backend: Backend, branch: int) -> Entry | None:
+        """The last checkpoint of a branch."""
+        number = self.heads[branch].head
+        if not number:
+            return None
+        key = self._by_number.get(number)
+        if key is None or key not in self.entries:
+            row = backend.records(self.number, number - 1, 1)[0]
+            found = self.fetch(backend, [row.anchor or 0])
+            key = next(k for k, e in found.items() if e.row is not None and e.row.seq == number)
+        return self.entries[key]
+
+    def fetch(self, backend: Backend, anchors: Sequence[int]) -> dict[tuple[str, str], Entry]:
+        """Read checkpoints with their writes and hold them."""
+        found = entries_of(read_rows(r for r in backend.anchored(self.number, anchors) if r.seq <= self.last))
+        for key, entry in found.items():
+            self._hold(key, entry)
+        return found
+
+    def _hold(self, key: tuple[str, str], entry: Entry) -> None:
+        self.entries[key] = entry
+        if entry.row is not None:
+            self._by_number[entry.row.seq] = key
+        if len(self.entries) > _ENTRIES_HELD:
+            _, gone = self.entries.popitem(last=False)
+            if gone.row is not None:
+                self._by_number.pop(gone.row.seq, None)
+            self.complete = False
+
+    def follow(self, batch: Append, made: Sequence[Made], head: BranchRow | None) -> None:
+        """Take in an append of this process that is on its way; `head` is the branch whose head it moves."""
+        assert self.row is not None
+        self.row.nested = self.row.nested or batch.nested
+        for branch in (*batch.branches, *((head,) if head is not None else ())):
+            self.heads[branch.number] = branch
+            self.row.branches = max(self.row.branches, branch.number + 1)
+        if batch.switch is not None:
+            self.row.current = batch.switch
+        for row, _ in made:
+            self.last = row.seq
+            self.unsealed.append(row.id)
+            if row.seal is not None:
+                self.ordinal, self.seal, self.unsealed = row.ordinal or 0, row.seal, []
+        for key, new in entries_of(made).items():
+            self._merge(key, new)
+
+    def _merge(self, key: tuple[str, str], new: Entry) -> None:
+        entry = self.entries.get(key)
+        if entry is None:
+            if not self.complete and new.row is None:
+                return  # writes of a checkpoint that is not held: it is read when it is needed
+            entry = new
+        else:
+            if new.row is not None:
+                entry.take(new.row, new.record, new.parent)
+            entry.writes += new.writes
+        self._hold(key, entry)
+        if new.row is not None:
+            entry.mine = True
+            self.recent.append((new.row.position or 0, entry))
+            self.recent.sort(key=lambda item: item[0])
+            del self.recent[:-_RECENT_HELD]

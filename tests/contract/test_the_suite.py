@@ -1,0 +1,57 @@
+"""The contract suite itself: it is complete, and its equality sees differences."""
+
+from collections import Counter, defaultdict, deque
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from langgraph_wfstore.testing import PARTS, contract_tests
+from langgraph_wfstore.testing.contract import Contract, DurabilityContract
+from langgraph_wfstore.testing.equality import same
+from langgraph_wfstore.testing.sample_values import VALUES, Address, Coin, Level, Mood
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def test_every_part_is_taken():
+    parts = {*Contract.__subclasses__(), *DurabilityContract.__subclasses__()} - {DurabilityContract}
+    assert {*PARTS} == {part for part in parts if part.__module__.startswith(Contract.__module__)}
+    assert len(contract_tests(type("Fixtures", (), {}))) == len(PARTS)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_sample_is_the_same_as_itself_and_as_no_other(name):
+    assert [other for other in VALUES if same(VALUES[name], VALUES[other])] == [name]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (1, True),
+        (1, 1.0),
+        (0.0, -0.0),
+        (Decimal("1.0"), Decimal("1.00")),
+        ((1,), [1]),
+        ([1, (2,)], [1, [2]]),
+        ({1}, {True}),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"a": (1,)}, {"a": [1]}),
+        (Counter(a=1), {"a": 1}),
+        (defaultdict(list), defaultdict(dict)),
+        (deque([1], maxlen=1), deque([1])),
+        (Mood.CALM, "calm"),
+        (Level.HIGH, 3),
+        (b"a", bytearray(b"a")),
+        (Coin("a", ("b",)), Coin("a", ("c",))),
+        (Address(street="a"), Address(street="b")),
+        (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, 1, tzinfo=BERLIN)),
+        (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=timezone(timedelta(0), "x"))),
+        (datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN), datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN, fold=1)),
+    ],
+    ids=repr,
+)
+def test_what_differs_is_not_the_same(left, right):
+    assert not same(left, right)
+    assert not same([left], [right])
