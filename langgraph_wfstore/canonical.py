@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 import orjson
 
-Json: TypeAlias = Union[None, bool, int, str, list["Json"], dict[str, "Json"]]
+Json: TypeAlias = None | bool | int | str | list["Json"] | dict[str, "Json"]
 Version: TypeAlias = int | str | float
 
 LARGEST_INTEGER = 2**53 - 1

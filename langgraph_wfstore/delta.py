@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .backends.base import SKELETON
 from .codec import Codec
-from .records import CheckpointRecord, Ref, Write, WriteRecord
+from .records import Ref, Write, WriteRecord
 from .view import Entry, ThreadView
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def delta_history(
     with view.lock:
         store._refresh(view)
         target = _target(store, view, namespace, checkpoint_id)
-        walked = {} if target is None else walk(store, view, target, channels)
+        walked = {} if target is None else walk_entries(target, channels, lambda key: view.entry(store.backend, *key))
         loaded = store._load(view, [ref for found in walked.values() for ref in found.refs()]) if walked else None
     out: dict[str, dict[str, Any]] = {}
     for channel in channels:
@@ -55,33 +54,36 @@ class Walked:
         return [write.value for _, write in self.writes] + ([] if self.seed is None else [self.seed])
 
 
-def walk(store: WfStore, view: ThreadView, target: Entry, channels: Sequence[str]) -> dict[str, Walked]:
-    """Follow a checkpoint's parents until every channel has a stored value, or the root is reached."""
+def walk_entries(
+    target: Entry, channels: Sequence[str], find: Callable[[tuple[str, str]], Entry | None]
+) -> dict[str, Walked]:
+    """Follow a checkpoint's parents until every channel has a stored value, or the root is reached.
+
+    Args:
+        target: where to start; its own writes and values do not count.
+        channels: what is to be rebuilt.
+        find: the checkpoint of a namespace and id, if it is known.
+    """
     walked = {channel: Walked() for channel in channels}
-    open_channels = set(channels)
-    entry = _above(store, view, target)
-    while entry is not None and open_channels:
-        assert entry.row is not None
-        if entry.row.state != SKELETON:
-            record = entry.record
-            assert isinstance(record, CheckpointRecord)
+    wanted = set(channels)
+    entry = _above(target, find)
+    while entry is not None and wanted:
+        if entry.record is not None:
             writes = _ordered(entry)
-            for channel in sorted(open_channels):
+            for channel in sorted(wanted):
                 found = walked[channel]
                 found.entries.append(entry)
                 found.writes += [(r, w) for r, w in reversed(writes) if w.channel == channel]
                 held = entry.channels.get(channel)
                 if held is not None and held.value is not None:
                     found.seed = held.value
-                    open_channels.discard(channel)
-        entry = _above(store, view, entry)
+                    wanted.discard(channel)
+        entry = _above(entry, find)
     return walked
 
 
-def _above(store: WfStore, view: ThreadView, entry: Entry) -> Entry | None:
-    if entry.parent is None:
-        return None
-    above = view.entry(store.backend, entry.namespace, entry.parent)
+def _above(entry: Entry, find: Callable[[tuple[str, str]], Entry | None]) -> Entry | None:
+    above = None if entry.parent is None else find((entry.namespace, entry.parent))
     return above if above is not None and above.row is not None else None
 
 

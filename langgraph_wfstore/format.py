@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .canonical import Json, decode, digest, encode, from_hex_id, from_text, from_version, hex_id, text, version
 from .errors import IntegrityError
-from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, Write, WriteRecord
+from .records import (
+    BranchRecord,
+    Channel,
+    CheckpointRecord,
+    Kind,
+    Ref,
+    RemovalRecord,
+    SealRecord,
+    Write,
+    WriteRecord,
+)
 
 FORMAT_VERSION = 1
-Record = CheckpointRecord | WriteRecord | BranchRecord
+Record = CheckpointRecord | WriteRecord | BranchRecord | RemovalRecord
 
 
 def record_id(kind: Kind, body: bytes) -> bytes:
@@ -42,6 +52,8 @@ def checkpoint_body(record: CheckpointRecord) -> bytes:
         "extra": None if record.extra is None else _ref(record.extra),
         "source": None if record.source is None else text(record.source),
         "step": record.step,
+        "run_id": None if record.run_id is None else text(record.run_id),
+        "within": None if record.within is None else text(record.within),
     }
     return encode(body)
 
@@ -80,8 +92,27 @@ def branch_body(record: BranchRecord) -> bytes:
     )
 
 
+def removal_body(record: RemovalRecord) -> bytes:
+    """The canonical bytes of a removal record."""
+    return encode(
+        {
+            "format": FORMAT_VERSION,
+            "kind": "removal",
+            "reason": text(record.reason),
+            "removed": record.removed,
+            "digest": hex_id(record.digest),
+        }
+    )
+
+
+def removed_digest(removed: Iterable[tuple[bytes, int]]) -> bytes:
+    """The digest over (record id, state) of every record that lost its content, sorted by id."""
+    parts = [name + bytes((state,)) for name, state in sorted(removed)]
+    return digest("removed", *parts)
+
+
 def seal_body(record: SealRecord) -> bytes:
-    """The canonical bytes of a seal record."""
+    """The canonical bytes of a seal record: the ids sorted, and a digest over them in the order of arrival."""
     return encode(
         {
             "format": FORMAT_VERSION,
@@ -89,6 +120,7 @@ def seal_body(record: SealRecord) -> bytes:
             "ordinal": record.ordinal,
             "previous": None if record.previous is None else hex_id(record.previous),
             "records": [hex_id(r) for r in sorted(record.records)],
+            "order": hex_id(digest("order", *record.records)),
         }
     )
 
@@ -168,6 +200,8 @@ def _read_checkpoint(f: dict[str, Json]) -> CheckpointRecord:
         extra=None if f["extra"] is None else _read_ref(f["extra"]),
         source=None if f["source"] is None else from_text(f["source"]),
         step=None if f["step"] is None else _integer(f["step"]),
+        run_id=None if f["run_id"] is None else from_text(f["run_id"]),
+        within=None if f["within"] is None else from_text(f["within"]),
     )
 
 
@@ -194,10 +228,15 @@ def _read_branch(f: dict[str, Json]) -> BranchRecord:
     )
 
 
+def _read_removal(f: dict[str, Json]) -> RemovalRecord:
+    return RemovalRecord(from_text(f["reason"]), _integer(f["removed"]), from_hex_id(str(f["digest"])))
+
+
 _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
     Kind.CHECKPOINT: _read_checkpoint,
     Kind.WRITE: _read_write,
     Kind.BRANCH: _read_branch,
+    Kind.REMOVAL: _read_removal,
 }
 
 

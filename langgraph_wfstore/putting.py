@@ -158,6 +158,8 @@ def plan_checkpoint(view: ThreadView, backend: Backend, new: CheckpointInput, en
         extra=None if encoded.extra is None else placement.ref(encoded.extra),
         source=_text(new.metadata.get("source")),
         step=_step(new.metadata.get("step")),
+        run_id=_run_id(new),
+        within=new.parents.get("") if new.namespace else None,
     )
     body = checkpoint_body(record)
     name = record_id(Kind.CHECKPOINT, body)
@@ -201,10 +203,10 @@ def _checkpoint_plan(
         space=space_of(new.namespace),
         position=spot.position,
         branch=None if line is None else line.branch.number,
-        within=anchor_of("", new.parents[""]) if new.namespace and "" in new.parents else None,
+        within=None if record.within is None else anchor_of("", record.within),
         source=record.source,
         step=record.step,
-        run=None if _run_id(new) is None else run_of(str(_run_id(new))),
+        run=None if record.run_id is None else run_of(record.run_id),
     )
     made: list[Made] = [(row, record)]
     branches = []
@@ -340,7 +342,7 @@ def _numbers(view: ThreadView, backend: Backend) -> Any:
 def _sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
     """The rows, the last of them with the seal over everything that is not sealed yet."""
     rows = [row for row, _ in made]
-    seal = SealRecord(view.ordinal + 1, view.seal, tuple(sorted([*view.unsealed, *(row.id for row in rows)])))
+    seal = SealRecord(view.ordinal + 1, view.seal, (*view.unsealed, *(row.id for row in rows)))
     rows[-1] = rows[-1]._replace(ordinal=seal.ordinal, seal=seal_id(seal))
     return rows
 

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     CHECKPOINT = "checkpoint"
     WRITE = "write"
     BRANCH = "branch"
+    REMOVAL = "removal"
     SEAL = "seal"
 
 
@@ -39,7 +40,11 @@ class Channel(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A state of a graph, by reference. `channels` and `versions_seen` are ordered by UTF-8 bytes of the names."""
+    """A state of a graph, by reference. `channels` and `versions_seen` are ordered by UTF-8 bytes of the names.
+
+    `source`, `step` and `run_id` are the metadata's; `within` is the root checkpoint whose superstep a sub-graph's
+    checkpoint belongs to.
+    """
 
     namespace: str
     checkpoint_id: str
@@ -54,6 +59,8 @@ class CheckpointRecord:
     extra: Ref | None
     source: str | None
     step: int | None
+    run_id: str | None
+    within: str | None
 
 
 class Write(NamedTuple):
@@ -95,8 +102,23 @@ class BranchRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovalRecord:
+    """States which records of a thread have lost their content up to now: how many, and a digest over all of them.
+
+    Attributes:
+        reason: "prune" or "delete_for_runs".
+        removed: the number of records whose content is gone or hidden.
+        digest: see `format.removed_digest`.
+    """
+
+    reason: str
+    removed: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SealRecord:
-    """A link of a thread's seal chain: it names every record that was not yet sealed, by id, sorted."""
+    """A link of a thread's seal chain: it names every record that was not yet sealed, in the order of arrival."""
 
     ordinal: int
     previous: bytes | None

@@ -1,1 +1,321 @@
-"""Retention."""
+"""Removing content: whole threads, the checkpoints of runs, old checkpoints; and copying threads.
+
+What goes leaves its record ids, and a removal record that states them, so that the rest verifies. What a kept
+checkpoint's delta channels are rebuilt from stays, hidden.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .backends.base import (
+    CHECKPOINT,
+    HIDDEN,
+    KEPT,
+    REMOVAL,
+    SKELETON,
+    WRITE,
+    Backend,
+    BranchRow,
+    RecordRow,
+    Rewrite,
+    Stale,
+    Tail,
+)
+from .canonical import utf8
+from .delta import walk_entries
+from .errors import BackendUnavailableError, ConflictError
+from .format import record_id, removal_body, removed_digest, seal_id, skeleton_body
+from .putting import keyed_hash, run_hash
+from .reading import Outline
+from .records import Kind, RemovalRecord, SealRecord, WriteRecord
+from .sweep import sweep
+from .view import Entry, Made, entries_of, read_rows, run_of
+
+if TYPE_CHECKING:
+    from .store import WfStore
+
+_ATTEMPTS = 100
+_PAGE = 1000
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Whole:
+    """Everything of one thread: its records, and its checkpoints with their writes."""
+
+    tail: Tail
+    made: list[Made]
+    entries: dict[Key, Entry] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """The thread's number."""
+        return self.tail.row.number or 0
+
+
+def delete_thread(store: WfStore, thread_id: str) -> None:
+    """See `WfStore.delete_thread`."""
+
+    def plan() -> Rewrite | None:
+        tail = store.backend.find(utf8(thread_id))
+        if tail is None:
+            return None
+        whole = _whole(store.backend, tail)
+        hashes = sorted({keyed_hash(store.backend.store_secret, *key) for key in whole.entries})
+        change = _change(store, [], dropped=whole)
+        change.tombstone = (tail.row.name, tail.row.life, b"".join(hashes))
+        return change
+
+    _repeat(store, plan, [thread_id])
+
+
+def delete_for_runs(store: WfStore, run_ids: Sequence[str]) -> None:
+    """See `WfStore.delete_for_runs`."""
+    if not run_ids:
+        return
+    runs = {run_of(run_id) for run_id in run_ids}
+    hashes = [run_hash(store.backend.store_secret, run_id) for run_id in run_ids]
+    for number in store.backend.threads_of_runs(sorted(runs)):
+
+        def plan(number: int = number) -> Rewrite | None:
+            tail = store.backend.row(number)
+            if tail is None:
+                return None
+            whole = _whole(store.backend, tail)
+            gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
+            if not gone:
+                return None
+            change = _change(store, [(whole, gone, "delete_for_runs")])
+            change.runs = hashes
+            return change
+
+        _repeat(store, plan, [])
+
+
+def prune(store: WfStore, thread_ids: Sequence[str], strategy: str) -> None:
+    """See `WfStore.prune`."""
+    if strategy not in ("keep_latest", "delete"):
+        raise ValueError(f"strategy is {strategy!r}; known are 'keep_latest' and 'delete'")
+    for thread_id in thread_ids:
+        if strategy == "delete":
+            delete_thread(store, thread_id)
+            continue
+
+        def plan(thread_id: str = thread_id) -> Rewrite | None:
+            tail = store.backend.find(utf8(thread_id))
+            if tail is None:
+                return None
+            whole = _whole(store.backend, tail)
+            gone = {key for key, entry in whole.entries.items() if entry.shown} - _latest(store, whole)
+            return _change(store, [(whole, gone, "prune")]) if gone else None
+
+        _repeat(store, plan, [thread_id])
+
+
+def copy_thread(store: WfStore, source_id: str, target_id: str) -> None:
+    """See `WfStore.copy_thread`."""
+    name = utf8(target_id)
+    for _ in range(_ATTEMPTS):
+        tail = store._tail(source_id)
+        if store.backend.find(name) is not None:
+            raise ConflictError(
+                f"thread {target_id!r} exists; nothing was copied. Delete it first, or copy to another thread id"
+            )
+        life = 1 + max((life for life, _ in store.backend.tombstones(name)), default=0)
+        try:
+            store.backend.copy(tail, name, life, time.time_ns())
+        except Stale:
+            continue
+        store._forget(store._view(target_id))
+        return
+    raise _busy(source_id)
+
+
+def _repeat(store: WfStore, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
+    """Plan and apply a removal, anew while somebody writes to the threads it concerns."""
+    for _ in range(_ATTEMPTS):
+        try:
+            change = plan()
+            if change is None:
+                return
+            store.backend.rewrite(change)
+        except Stale:
+            continue
+        for thread_id in thread_ids:
+            store._forget(store._view(thread_id))
+        store.shelf.clear()
+        return
+    raise _busy(", ".join(thread_ids))
+
+
+def _busy(what: str) -> BackendUnavailableError:
+    return BackendUnavailableError(
+        f"{what or 'a thread'} was written to {_ATTEMPTS} times while the operation was prepared; nothing was changed. "
+        "Repeat it when fewer runs are active"
+    )
+
+
+def _whole(backend: Backend, tail: Tail) -> Whole:
+    made: list[Made] = []
+    while page := backend.records(tail.row.number or 0, len(made), _PAGE):
+        made += read_rows(page)
+    made = made[: tail.last]
+    return Whole(tail, made, entries_of(made))
+
+
+def _latest(store: WfStore, whole: Whole) -> set[Key]:
+    """What "keep_latest" keeps: the head of every branch, and per namespace and head the last that belongs to it."""
+    shown = sorted(
+        ((e.row.position or 0, key, e) for key, e in whole.entries.items() if e.shown and e.row is not None),
+        key=lambda item: (item[0], item[1]),
+    )
+    heads: dict[int, Entry] = {}
+    for _, _, entry in shown:
+        if not entry.namespace and entry.row is not None:
+            heads[entry.row.branch or 0] = entry
+    kept = {("", entry.checkpoint_id) for entry in heads.values()}
+    below = [(key, e) for _, key, e in shown if e.namespace]
+    kept |= set({key[0]: key for key, _ in below}.values())
+    for head in heads.values():
+        line = _line(whole, head)
+        kept |= set({key[0]: key for key, e in below if e.row is not None and e.row.within in line}.values())
+    return kept
+
+
+def _line(whole: Whole, head: Entry) -> set[int | None]:
+    """Anchors of a root checkpoint and its ancestors."""
+    found: set[int | None] = set()
+    entry: Entry | None = head
+    while entry is not None and entry.row is not None and entry.row.anchor not in found:
+        found.add(entry.row.anchor)
+        entry = None if entry.parent is None else whole.entries.get(("", entry.parent))
+    return found
+
+
+def _change(
+    store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dropped: Whole | None = None
+) -> Rewrite:
+    """The removal of checkpoints from threads of one lineage, or of a thread, with all objects nobody needs then."""
+    first = dropped or removals[0][0]
+    lineage = first.tail.row.lineage or 0
+    change = Rewrite(lineage, {})
+    concerned = {whole.number: (whole, gone, reason) for whole, gone, reason in removals}
+    live: set[bytes] = set()
+    for row in store.backend.kin(lineage):
+        number = row.number or 0
+        if dropped is not None and number == dropped.number:
+            change.expect[number] = (dropped.tail.row.epoch, dropped.tail.last)
+            continue
+        if number in concerned:
+            whole, gone, reason = concerned[number]
+        else:
+            tail = store.backend.row(number)
+            if tail is None:
+                raise Stale
+            whole, gone, reason = _whole(store.backend, tail), set(), ""
+        change.expect[number] = (whole.tail.row.epoch, whole.tail.last)
+        needed = _needed(store, whole, gone)
+        live |= needed.live
+        if gone:
+            _remove(change, whole, gone, needed, reason)
+    change.drop_thread = None if dropped is None else dropped.number
+    if change.expect.keys() - {change.drop_thread}:
+        change.drop_objects, change.replace_objects = sweep(store.backend, lineage, live)
+    return change
+
+
+@dataclass(slots=True)
+class _Needed:
+    """What must stay: ids of values, and per hidden checkpoint the channels whose writes are walked."""
+
+    live: set[bytes]
+    hidden: dict[Key, set[str]]
+
+
+def _needed(store: WfStore, whole: Whole, gone: set[Key]) -> _Needed:
+    needed = _Needed(set(), {})
+    staying = [e for k, e in whole.entries.items() if e.row is None or (e.shown and k not in gone)]
+    counters = _delta_channels(store, whole, [e for e in staying if e.record is not None])
+    for entry in staying:
+        needed.live |= {write.value.id for _, record in entry.writes for write in record.writes}
+        if entry.record is None or entry.row is None:
+            continue
+        needed.live |= {ref.id for ref in Outline(entry.record, entry.row.id, None, ()).refs()}
+        walked = walk_entries(entry, counters[entry.row.seq], whole.entries.get)
+        for channel, found in walked.items():
+            needed.live |= {ref.id for ref in found.refs()}
+            for above in found.entries:
+                needed.hidden.setdefault((above.namespace, above.checkpoint_id), set()).add(channel)
+    return needed
+
+
+def _delta_channels(store: WfStore, whole: Whole, staying: Sequence[Entry]) -> dict[int, list[str]]:
+    """Per checkpoint its delta channels: the keys of its metadata's counters_since_delta_snapshot."""
+    view = store._view(whole.tail.row.name.decode("utf-8", "surrogatepass"))
+    refs = {e.row.seq: e.record.metadata for e in staying if e.row is not None and e.record is not None}
+    with view.lock:
+        store._refresh(view)
+        if not view.stored:
+            raise Stale
+        loaded = store._load(view, refs.values())
+    found = {}
+    for seq, ref in refs.items():
+        metadata = loaded.value(store.codec, ref)
+        counters = metadata.get("counters_since_delta_snapshot") if isinstance(metadata, dict) else None
+        found[seq] = sorted(counters) if isinstance(counters, dict) else []
+    return found
+
+
+def _remove(change: Rewrite, whole: Whole, gone: set[Key], needed: _Needed, reason: str) -> None:
+    """Replace the records that lose their content, state it in a removal record, and seal."""
+    rows = [row for row, _ in whole.made]
+    for i, (row, record) in enumerate(whole.made):
+        if row.kind not in (CHECKPOINT, WRITE) or row.state == SKELETON:
+            continue
+        key = _key(row, record)
+        entry = whole.entries[key]
+        if entry.row is None or (entry.shown and key not in gone):
+            continue
+        channels = needed.hidden.get(key, set())
+        walked = bool(channels) and (
+            not isinstance(record, WriteRecord) or any(w.channel in channels for w in record.writes)
+        )
+        rows[i] = row._replace(state=HIDDEN) if walked else _skeleton(row, entry)
+        if rows[i] != row:
+            change.records.append((whole.number, rows[i]))
+    removed = [(row.id, row.state) for row in rows if row.state != KEPT]
+    body = removal_body(RemovalRecord(reason, len(removed), removed_digest(removed)))
+    name = record_id(Kind.REMOVAL, body)
+    tail = whole.tail
+    seal = SealRecord(tail.ordinal + 1, tail.seal, (*tail.unsealed, name))
+    new = RecordRow(tail.last + 1, REMOVAL, name, KEPT, body, seal.ordinal, seal_id(seal), *(None,) * 8)
+    change.records.append((whole.number, new))
+    if tail.row.branches > 1:
+        change.heads[whole.number] = _heads(whole, rows)
+
+
+def _key(row: RecordRow, record: object) -> Key:
+    namespace, checkpoint_id = record.namespace, record.checkpoint_id  # type: ignore[attr-defined]  # by its kind
+    return namespace, checkpoint_id
+
+
+def _skeleton(row: RecordRow, entry: Entry) -> RecordRow:
+    body = skeleton_body(entry.namespace, entry.checkpoint_id, entry.parent if row.kind == CHECKPOINT else None)
+    return row._replace(state=SKELETON, body=body, source=None, step=None, run=None)
+
+
+def _heads(whole: Whole, rows: list[RecordRow]) -> list[BranchRow]:
+    """Every branch with the nearest kept ancestor of its head as its head."""
+    by_number = {e.row.seq: e for e in whole.entries.values() if e.row is not None}
+    moved = []
+    for branch in whole.tail.branches:
+        entry = by_number.get(branch.head)
+        while entry is not None and entry.row is not None and rows[entry.row.seq - 1].state != KEPT:
+            entry = None if entry.parent is None else whole.entries.get(("", entry.parent))
+        head = entry.row.seq if entry is not None and entry.row is not None else 0
+        moved.append(branch._replace(head=head))
+    return moved

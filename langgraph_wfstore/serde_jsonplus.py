@@ -54,7 +54,8 @@ def read_json(data: bytes, policy: Policy) -> Any:
         DecodeError: the bytes are damaged, or name a class that may not or cannot be rebuilt here.
     """
     try:
-        return json.loads(data, object_hook=lambda value: _revived(value, policy))
+        # Given bytes, json would guess their encoding, and import its codec.
+        return json.loads(data.decode(), object_hook=lambda value: _revived(value, policy))
     except DecodeError:
         raise
     except Exception as error:

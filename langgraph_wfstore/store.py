@@ -362,11 +362,15 @@ class WfStore:
     def _kept_parent(self, view: ThreadView, entry: Entry, known: Mapping[tuple[str, str], Entry]) -> str | None:
         """The nearest ancestor that is shown; a parent that never arrived is given as it was put."""
         parent = entry.parent
+        block: dict[tuple[str, str], Entry] = {}
         while parent is not None:
             key = (entry.namespace, parent)
-            above = known.get(key) or view.entry(self.backend, *key)
+            above = known.get(key) or block.get(key) or view.entry(self.backend, *key)
             if above is None or above.row is None or above.shown:
                 return parent
+            if above.parent is not None and (entry.namespace, above.parent) not in block:
+                start = max(0, above.row.seq - _PAGE)  # most of what was removed lies side by side
+                block = entries_of(read_rows(self.backend.records(view.number, start, _PAGE)))
             parent = above.parent
         return None
 

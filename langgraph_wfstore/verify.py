@@ -1,4 +1,270 @@
-"""Verify."""
-class Problem: ...
-class VerifyReport: ...
-def verify_thread(*a): ...
+"""Verify: recompute everything a thread's store says, and name every place where it says something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .backends.base import CHECKPOINT, KEPT, REMOVAL, SKELETON, Backend, RecordRow, Tail
+from .canonical import check, from_hex_id, hex_id
+from .errors import ThreadNotFoundError, WfStoreError
+from .format import Record, read_record, read_skeleton, record_id, removed_digest, seal_id
+from .records import CheckpointRecord, RemovalRecord, SealRecord, WriteRecord
+from .verify_branches import BranchReplay
+from .verify_objects import check_objects
+from .view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
+
+_PAGE = 500
+_BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it was written: `where` names the row, `what` says what is wrong with it."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Attributes:
+        ok: whether nothing is wrong.
+        problems: what is wrong, in the order in which it was met.
+        sealed: records that a seal covers.
+        unsealed: records behind the last seal: there, but not yet vouched for.
+        pruned: records whose content was removed, which a removal record states; their ids still verify.
+        head: the last seal, `sha256:...`; None if nothing is sealed.
+        unsealed_ids: their ids.
+    """
+
+    ok: bool
+    problems: tuple[Problem, ...]
+    sealed: int
+    unsealed: int
+    pruned: int
+    head: str | None
+    unsealed_ids: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Findings:
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, where: str, what: str) -> None:
+        self.problems.append(Problem(where, what))
+
+
+def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> VerifyReport:
+    """See `Thread.verify`."""
+    findings = _Findings()
+    try:
+        tail = backend.find(name)
+    except _BROKEN as error:
+        findings.add("thread", f"its row cannot be read ({error})")
+        return VerifyReport(False, tuple(findings.problems), 0, 0, 0, None)
+    if tail is None:
+        raise ThreadNotFoundError(
+            f"there is no thread {name.decode('utf-8', 'replace')!r} in this store; store.threads() lists those that there are"
+        )
+    rows = list(_rows(backend, tail, findings))
+    made = [(row, _checked(row, findings)) for row in rows]
+    good = [(row, record) for row, record in made if record is not None or row.state == SKELETON]
+    seals, unsealed = _check_seals(rows, findings)
+    _check_expected(expect_head, seals, findings)
+    pruned = _check_removals(made, findings)
+    try:
+        entries = entries_of(good)
+        _check_links(entries, findings)
+        _check_replacements(entries, findings)
+        BranchReplay(tail, made, entries, findings.add).run()
+        check_objects(backend, tail, entries, findings.add)
+    except _BROKEN as error:
+        findings.add("thread", f"it is too damaged to check further ({type(error).__name__}: {error})")
+    head = hex_id(seals[-1]) if seals else None
+    if (tail.seal, tail.last) != (seals[-1] if seals else None, rows[-1].seq if rows else 0):
+        findings.add("thread", "the engine's view of its end differs from its records")
+    return VerifyReport(
+        ok=not findings.problems,
+        problems=tuple(findings.problems),
+        sealed=len(rows) - len(unsealed),
+        unsealed=len(unsealed),
+        pruned=pruned,
+        head=head,
+        unsealed_ids=tuple(hex_id(name) for name in unsealed),
+    )
+
+
+def _rows(backend: Backend, tail: Tail, findings: _Findings) -> Iterator[RecordRow]:
+    """Every row of the thread that can be read; numbers that are missing are named."""
+    number = tail.row.number or 0
+    after = 0
+    while after < tail.last:
+        try:
+            page = backend.records(number, after, _PAGE)
+        except _BROKEN:
+            page = _one_by_one(backend, number, after, min(after + _PAGE, tail.last), findings)
+            if not page:
+                after += _PAGE
+                continue
+        if not page:
+            findings.add(f"record {after + 1}", f"missing, with all up to {tail.last}")
+            return
+        for row in page:
+            for gap in range(after + 1, row.seq):
+                if not any(p.where == f"record {gap}" for p in findings.problems[-1000:]):
+                    findings.add(f"record {gap}", "missing")
+            after = row.seq
+            yield row
+
+
+def _one_by_one(backend: Backend, number: int, after: int, end: int, findings: _Findings) -> list[RecordRow]:
+    found = []
+    for seq in range(after + 1, end + 1):
+        try:
+            found += [row for row in backend.records(number, seq - 1, 1) if row.seq == seq]
+        except _BROKEN as error:
+            findings.add(f"record {seq}", f"cannot be read ({error})")
+    return found
+
+
+def _checked(row: RecordRow, findings: _Findings) -> Record | None:
+    """The record of a row, whose id and index columns were recomputed; None if there is none to trust."""
+    where = f"record {row.seq}"
+    try:
+        if row.kind not in KINDS or row.state not in (0, 1, 2):
+            findings.add(where, f"unknown kind {row.kind!r} or state {row.state!r}")
+            return None
+        if not isinstance(row.id, bytes) or len(row.id) != 32:
+            findings.add(where, "its id is not a digest")
+            return None
+        if row.state == SKELETON:
+            _check_skeleton(row, findings)
+            return None
+        check(row.body)
+        if record_id(KINDS[row.kind], row.body) != row.id:
+            findings.add(where, "its content does not match its id")
+        record = read_record(KINDS[row.kind], row.body)
+        for name, expected in _columns(record).items():
+            if getattr(row, name) != expected or type(getattr(row, name)) is not type(expected):
+                findings.add(where, f"column {name} is {getattr(row, name)!r}, the record says {expected!r}")
+        return record
+    except _BROKEN as error:
+        findings.add(where, f"cannot be read ({error})")
+        return None
+
+
+def _columns(record: Record) -> dict[str, object]:
+    """The index columns that follow from a record: all but `position` and `branch`, which are checked elsewhere."""
+    if isinstance(record, CheckpointRecord):
+        return {
+            "anchor": anchor_of(record.namespace, record.checkpoint_id),
+            "space": space_of(record.namespace),
+            "within": None if record.within is None else anchor_of("", record.within),
+            "source": record.source,
+            "step": record.step,
+            "run": None if record.run_id is None else run_of(record.run_id),
+        }
+    names = ("space", "position", "branch", "within", "source", "step", "run")
+    anchor = anchor_of(record.namespace, record.checkpoint_id) if isinstance(record, WriteRecord) else None
+    return {"anchor": anchor, **dict.fromkeys(names)}
+
+
+def _check_skeleton(row: RecordRow, findings: _Findings) -> None:
+    where = f"record {row.seq}"
+    namespace, checkpoint_id, _ = read_skeleton(row.body)
+    check(row.body)
+    if row.anchor != anchor_of(namespace, checkpoint_id):
+        findings.add(where, "what is left of a removed record names another checkpoint than its anchor")
+    if row.kind == CHECKPOINT and row.space != space_of(namespace):
+        findings.add(where, "what is left of a removed record names another namespace than its index")
+    if (row.source, row.step, row.run) != (None, None, None):
+        findings.add(where, "a removed record has index values left")
+
+
+def _check_seals(rows: list[RecordRow], findings: _Findings) -> tuple[list[bytes], list[bytes]]:
+    """The seals of the thread, each recomputed over the records since the one before; and what is not sealed."""
+    seals: list[bytes] = []
+    open_ids: list[bytes] = []
+    for row in rows:
+        open_ids.append(row.id)
+        if row.seal is None:
+            if row.ordinal is not None:
+                findings.add(f"record {row.seq}", "it has a seal's number and no seal")
+            continue
+        if row.ordinal != len(seals):
+            findings.add(f"seal {len(seals)}", f"its number is {row.ordinal!r} (at record {row.seq})")
+        expected = seal_id(SealRecord(len(seals), seals[-1] if seals else None, tuple(open_ids)))
+        if row.seal != expected:
+            findings.add(
+                f"seal {len(seals)}",
+                f"it does not match the {len(open_ids)} records it ends (up to record {row.seq}): one of them was "
+                "changed, dropped, added or moved, or the seal was",
+            )
+        seals.append(row.seal)
+        open_ids = []
+    return seals, open_ids
+
+
+def _check_expected(expected: str | None, seals: list[bytes], findings: _Findings) -> None:
+    if expected is None:
+        return
+    try:
+        known = from_hex_id(expected) in seals
+    except ValueError as error:
+        findings.add("head", f"the expected head is not a digest ({error})")
+        return
+    if not known:
+        findings.add("head", f"the expected seal {expected} is not in the chain, which ends with {len(seals)} seals")
+
+
+def _check_removals(made: list[tuple[RecordRow, Record | None]], findings: _Findings) -> int:
+    """Whether the last removal record states exactly the records that lost their content."""
+    removed = [(row.id, row.state) for row, _ in made if row.state != KEPT and isinstance(row.id, bytes)]
+    stated = [record for row, record in made if row.kind == REMOVAL and isinstance(record, RemovalRecord)]
+    if not stated:
+        if removed:
+            findings.add("removals", f"{len(removed)} records have lost their content and no removal record says so")
+    elif (len(removed), removed_digest(removed)) != (stated[-1].removed, stated[-1].digest):
+        findings.add(
+            "removals",
+            f"{len(removed)} records have lost their content, the last removal record states {stated[-1].removed} "
+            "or others",
+        )
+    return len(removed)
+
+
+def _check_links(entries: dict[tuple[str, str], Entry], findings: _Findings) -> None:
+    """Parents by record id, and the causal order."""
+    for entry in entries.values():
+        if entry.row is None:
+            continue
+        where = f"record {entry.row.seq}"
+        above = None if entry.parent is None else entries.get((entry.namespace, entry.parent))
+        arrived = above is not None and above.row is not None and above.row.seq < entry.row.seq
+        if entry.record is not None:
+            expected = above.row.id if arrived and above is not None and above.row is not None else None
+            if entry.record.parent != expected:
+                findings.add(where, "its parent is not the record that has the parent's id")
+        if above is not None and above.row is not None and (above.row.position or 0) >= (entry.row.position or 0):
+            findings.add(where, "its position in the causal order is not behind its parent's")
+
+
+def _check_replacements(entries: dict[tuple[str, str], Entry], findings: _Findings) -> None:
+    """A write that takes the place of another names it, and comes after it."""
+    for entry in entries.values():
+        latest: dict[tuple[str, int], bytes] = {}
+        for row, record in entry.writes:
+            for write in record.writes:
+                key = (record.task_id, write.idx)
+                if write.replaces != latest.get(key):
+                    if entry.row is None or entry.row.state == KEPT:
+                        findings.add(f"record {row.seq}", f"write {write.idx} does not follow the one it replaces")
+                latest[key] = row.id
+
+

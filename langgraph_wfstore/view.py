@@ -13,6 +13,7 @@ from .backends.base import (
     BRANCH,
     CHECKPOINT,
     KEPT,
+    REMOVAL,
     SKELETON,
     WRITE,
     Append,
@@ -31,7 +32,7 @@ from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
 _ENTRIES_HELD = 600
 _RECENT_HELD = 64
 MAIN = b"main"
-KINDS = {CHECKPOINT: Kind.CHECKPOINT, WRITE: Kind.WRITE, BRANCH: Kind.BRANCH}
+KINDS = {CHECKPOINT: Kind.CHECKPOINT, WRITE: Kind.WRITE, BRANCH: Kind.BRANCH, REMOVAL: Kind.REMOVAL}
 
 
 def anchor_of(namespace: str, checkpoint_id: str) -> int:
@@ -56,7 +57,7 @@ def _signed(value: bytes) -> int:
 class Entry:
     """One checkpoint and the writes anchored at it; `row` is None while only writes have arrived."""
 
-    __slots__ = ("checkpoint_id", "channels", "mine", "namespace", "parent", "record", "row", "writes")
+    __slots__ = ("channels", "checkpoint_id", "mine", "namespace", "parent", "record", "row", "writes")
 
     def __init__(self, namespace: str, checkpoint_id: str) -> None:
         self.namespace = namespace

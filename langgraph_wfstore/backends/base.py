@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 KEPT, HIDDEN, SKELETON = 0, 1, 2
-CHECKPOINT, WRITE, BRANCH = 0, 1, 2
+CHECKPOINT, WRITE, BRANCH, REMOVAL = 0, 1, 2, 3
 OBJECT, LIST, MAP = 0, 1, 2
 
 
@@ -47,7 +47,7 @@ class RecordRow(NamedTuple):
 
     Attributes:
         seq: the record's number in its thread.
-        kind: CHECKPOINT, WRITE or BRANCH.
+        kind: CHECKPOINT, WRITE, BRANCH or REMOVAL.
         id: the record id.
         state: KEPT, HIDDEN (not shown; kept for a delta channel) or SKELETON (content removed).
         body: canonical bytes; for a skeleton the bytes of `skeleton_body`.
@@ -158,7 +158,7 @@ class Rewrite:
     Attributes:
         expect: per thread number its (epoch, last record) as they were when the removal was planned; all
             threads of the lineage, so that nothing can start to refer to what goes.
-        records: (thread, row) to replace, by seq.
+        records: (thread, row) to replace by seq, or to append.
         drop_objects: object numbers to delete; lists that stay are in `replace_objects` if their base goes.
         replace_objects: rows to replace, by number.
         drop_thread: the thread that goes altogether, or None.

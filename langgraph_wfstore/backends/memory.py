@@ -11,7 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import BackendUnavailableError
-from .base import CHECKPOINT, KEPT, Append, BranchRow, Capabilities, ObjectRow, RecordRow, Rewrite, Stale, Tail, ThreadRow
+from .base import (
+    CHECKPOINT,
+    KEPT,
+    Append,
+    BranchRow,
+    Capabilities,
+    ObjectRow,
+    RecordRow,
+    Rewrite,
+    Stale,
+    Tail,
+    ThreadRow,
+)
 
 
 @dataclass(slots=True)
@@ -266,7 +278,8 @@ class MemoryBackend:
     def _rewrite(self, change: Rewrite, kin: set[int]) -> None:
         lineage = self._lineages[change.lineage]
         for number, record in change.records:
-            self._threads[number].records[record.seq - 1] = record
+            rows = self._threads[number].records
+            rows[record.seq - 1 : record.seq] = [record]
         for n in change.drop_objects:
             gone = lineage.objects.pop(n, None)
             if gone is not None:

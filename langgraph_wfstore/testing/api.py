@@ -188,6 +188,10 @@ class Loops:
             self._runners[me] = asyncio.Runner()
         return self._runners[me]
 
+    def is_mine(self, runner: asyncio.Runner) -> bool:
+        """Whether the calling thread may still use it; an iterator that was dropped may end later or elsewhere."""
+        return self._runners.get(threading.get_ident()) is runner
+
     def close(self) -> None:
         while self._runners:
             self._runners.popitem()[1].close()
@@ -220,7 +224,8 @@ class AsyncApi(Api):
             while (item := runner.run(following())) is not nothing:
                 yield item
         finally:
-            runner.run(_closed(items))
+            if self._loops.is_mine(runner):
+                runner.run(_closed(items))
 
     def on(self, saver: BaseCheckpointSaver[Any]) -> AsyncApi:
         return AsyncApi(saver, self._loops)

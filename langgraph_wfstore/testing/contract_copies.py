@@ -162,8 +162,8 @@ class CopiesContract(Contract):
         graph = chat_graph(saver)
         for number in range(5):
             api.invoke(graph, says_human(number), config_of())
-        before = saver.store.stats().object_bytes
+        before = saver.store.stats()["object_bytes"]
         for number in range(3):
             api.copy_thread(THREAD, f"copy {number}")
         assert before > 0
-        assert saver.store.stats().object_bytes == before
+        assert saver.store.stats()["object_bytes"] == before

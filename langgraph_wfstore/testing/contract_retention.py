@@ -254,13 +254,18 @@ class PruneContract(Contract):
         assert [found.config for found in api.list(config_of())] == [parent]
         assert_sound(saver, THREAD)
 
-    def test_forks_are_pruned_but_for_the_latest(self, api: Api, saver: WfStoreSaver) -> None:
+    def test_of_a_forked_thread_the_latest_is_kept_and_nothing_before_it(
+        self, api: Api, saver: WfStoreSaver
+    ) -> None:
         graph = line_graph(saver, "a", "b")
         api.invoke(graph, {"log": ["in"]}, config_of())
         old = next(each for each in api.history(graph, config_of()) if each.next == ("b",))
-        api.update_state(graph, old.config, {"log": ["fork"]}, as_node="a")
+        fork = api.update_state(graph, old.config, {"log": ["fork"]}, as_node="a")
         api.prune([THREAD])
-        assert len(api.list(config_of())) == 1
+        kept = api.list(config_of())
+        assert id_of(kept[0]) == id_of(fork)
+        assert [found.parent_config for found in kept] == [None] * len(kept)
+        assert api.get_tuple(old.config) is None
         assert api.invoke(graph, None, config_of())["log"] == ["in", "a after 1", "fork", "b after 3"]
         assert_sound(saver, THREAD)
 

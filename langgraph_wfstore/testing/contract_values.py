@@ -14,7 +14,7 @@ from langgraph_wfstore.errors import DecodeError
 
 from .api import Api
 from .contract import Contract, Reopen, assert_sound
-from .equality import same
+from .equality import same, same_channels
 from .material import THREAD, checkpoint_of, config_of, metadata_of, put_chain
 from .sample_values import LC_DICT, VALUES, Address, Coin
 
@@ -62,7 +62,7 @@ class ValuesContract(Contract):
         for found in api.list(config_of()):
             name = str(dict(found.metadata)["name"])
             values = found.checkpoint["channel_values"]
-            assert same(values, {"x": VALUES[name], "l": [VALUES[name]]}), name
+            assert same_channels(values, {"x": VALUES[name], "l": [VALUES[name]]}), name
 
     def test_the_lc_dict_of_a_user_stays_a_dict(self, api: Api) -> None:
         stored = api.put(config_of(), checkpoint_of({"x": LC_DICT, "l": [LC_DICT, {"k": LC_DICT}]}))
@@ -79,7 +79,7 @@ class ValuesContract(Contract):
             "c": [Coin("a"), ("a", ())],
         }
         found = api.read(api.put(config_of(), checkpoint_of(values))).checkpoint["channel_values"]
-        assert same(found, values)
+        assert same_channels(found, values)
 
     def test_a_megabyte_comes_back(self, api: Api) -> None:
         values = {"s": "größe" * 200_000, "b": bytes(range(256)) * 4_096}
@@ -159,7 +159,7 @@ class MutationContract(Contract):
         stored = api.put(config_of(), checkpoint_of(self.values()))
         for _ in range(3):
             found = api.read(stored)
-            assert same(found.checkpoint["channel_values"], self.values())
+            assert same_channels(found.checkpoint["channel_values"], self.values())
             self.spoil(found.checkpoint["channel_values"])
             found.checkpoint["channel_versions"]["plain"] = 99
             found.metadata["step"] = 99
@@ -173,14 +173,14 @@ class MutationContract(Contract):
         api.put(first, checkpoint_of(self.values()))
         for _ in range(2):
             for found in api.list(config_of()):
-                assert same(found.checkpoint["channel_values"], self.values())
+                assert same_channels(found.checkpoint["channel_values"], self.values())
                 self.spoil(found.checkpoint["channel_values"])
 
     def test_two_readers_share_nothing(self, api: Api) -> None:
         stored = api.put(config_of(), checkpoint_of(self.values()))
         one, two = api.read(stored), api.read(stored)
         self.spoil(one.checkpoint["channel_values"])
-        assert same(two.checkpoint["channel_values"], self.values())
+        assert same_channels(two.checkpoint["channel_values"], self.values())
 
     def test_changing_what_was_put_changes_nothing_stored(self, api: Api, saver: WfStoreSaver) -> None:
         checkpoint, metadata = checkpoint_of(self.values()), metadata_of(0, mine={"list": [1]})
@@ -190,7 +190,7 @@ class MutationContract(Contract):
         checkpoint["versions_seen"]["node"] = {"a": 1}
         dict(metadata)["mine"]["list"].append("spoilt")  # type: ignore[index]  # not a key of the TypedDict
         found = api.read(stored)
-        assert same(found.checkpoint["channel_values"], self.values())
+        assert same_channels(found.checkpoint["channel_values"], self.values())
         assert found.checkpoint["channel_versions"]["plain"] == 1
         assert found.checkpoint["versions_seen"] == {}
         assert found.metadata == metadata_of(0, mine={"list": [1]})
@@ -203,8 +203,8 @@ class MutationContract(Contract):
         del values["spoilt"]
         versions = dict.fromkeys(values, 2)
         second = api.put(first, checkpoint_of(values, {**versions}))
-        assert same(api.read(first).checkpoint["channel_values"], self.values())
-        assert same(api.read(second).checkpoint["channel_values"], values)
+        assert same_channels(api.read(first).checkpoint["channel_values"], self.values())
+        assert same_channels(api.read(second).checkpoint["channel_values"], values)
 
     def test_a_message_changed_in_depth_between_puts_is_stored_in_every_state(self, api: Api) -> None:
         message = HumanMessage("hi", id="h", additional_kwargs={"deep": [{"n": 0}]})
@@ -230,5 +230,5 @@ class MutationContract(Contract):
         values = api.read(first).checkpoint["channel_values"]
         self.spoil(values)
         second = api.put(first, checkpoint_of(values, dict.fromkeys(values, 2)))
-        assert same(api.read(second).checkpoint["channel_values"], values)
-        assert same(api.read(first).checkpoint["channel_values"], self.values())
+        assert same_channels(api.read(second).checkpoint["channel_values"], values)
+        assert same_channels(api.read(first).checkpoint["channel_values"], self.values())

@@ -42,6 +42,11 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def same_channels(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Whether two sets of channel values are the same; the order of channels means nothing."""
+    return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)
+
+
 def _same_float(left: float, right: float) -> bool:
     if math.isnan(left):
         return math.isnan(right)

@@ -32,8 +32,13 @@ class Gate:
         async def held_aput(config: RunnableConfig, *args: Any) -> RunnableConfig:
             if not _is_held(config):
                 return await aput(config, *args)
-            await asyncio.get_running_loop().run_in_executor(None, self._wait)
-            return await aput(config, *args)
+
+            async def late() -> RunnableConfig:
+                await asyncio.get_running_loop().run_in_executor(None, self._wait)
+                return await aput(config, *args)
+
+            # a put that has begun in a thread lands, whoever stops waiting for it
+            return await asyncio.shield(asyncio.ensure_future(late()))
 
         monkeypatch.setattr(saver, "put", held_put)
         monkeypatch.setattr(saver, "aput", held_aput)

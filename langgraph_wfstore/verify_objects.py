@@ -1,0 +1,159 @@
+"""The object part of verify: every byte of a lineage hashes to its id, every list is what it says, none is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from .backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, Tail
+from .canonical import hex_id
+from .errors import WfStoreError
+from .lists import apply_splice, base_of, list_id
+from .objects import map_id, nonce_for
+from .reading import Outline, checked_leaf, map_numbers
+from .view import Entry, entries_of, read_rows
+
+_BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
+_FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
+Add = Callable[[str, str], None]
+
+
+def check_objects(backend: Backend, tail: Tail, entries: dict[tuple[str, str], Entry], add: Add) -> None:
+    """Check a thread's lineage: all its objects, and all that its records name.
+
+    Args:
+        entries: the thread's checkpoints and writes.
+        add: takes a place and what is wrong there.
+    """
+    lineage = tail.row.lineage or 0
+    rows = {row.number: row for row in _all(backend, lineage, tail.objects, add)}
+    by_id: dict[bytes, ObjectRow] = {}
+    for row in rows.values():
+        if row.id in by_id:
+            add(f"object {row.number}", f"it has the id of object {by_id[row.id].number}")
+        by_id[row.id] = row
+    parts = _Parts(rows, add)
+    for number in sorted(rows):
+        parts.check(rows[number], tail.row.secret)
+    wanted = _named(entries, by_id, add)
+    others = [t for t in backend.kin(lineage) if t.number != tail.row.number]
+    for other in others:
+        wanted |= {ref for ref in _names_of(_entries(backend, other.number or 0))}
+    reached = parts.reach(wanted, by_id)
+    for number in sorted(set(rows) - reached):
+        add(f"object {number}", "no record names it: it was added, or what named it was dropped")
+
+
+def _all(backend: Backend, lineage: int, last: int, add: Add) -> Iterator[ObjectRow]:
+    try:
+        rows = list(backend.all_objects(lineage))
+    except _BROKEN:
+        rows = []
+        for number in range(1, last + 1):
+            try:
+                rows += backend.numbered(lineage, [number])
+            except _BROKEN as error:
+                add(f"object {number}", f"cannot be read ({error})")
+    yield from rows
+
+
+def _named(entries: dict[tuple[str, str], Entry], by_id: dict[bytes, ObjectRow], add: Add) -> set[bytes]:
+    """What the thread's records name; of kept records all of it must be there."""
+    wanted: set[bytes] = set()
+    for entry in entries.values():
+        if entry.record is not None and entry.row is not None:
+            for ref in Outline(entry.record, entry.row.id, None, ()).refs():
+                wanted.add(ref.id)
+                _expect(by_id, ref.id, _FORMS[ref.form], f"record {entry.row.seq}", entry.row.state, add)
+        for row, record in entry.writes:
+            for write in record.writes:
+                wanted.add(write.value.id)
+                _expect(by_id, write.value.id, _FORMS[write.value.form], f"record {row.seq}", row.state, add)
+    return wanted
+
+
+def _expect(by_id: dict[bytes, ObjectRow], name: bytes, form: int, where: str, state: int, add: Add) -> None:
+    row = by_id.get(name)
+    if row is None:
+        if state == KEPT:
+            add(where, f"it names object {hex_id(name)}, which is missing")
+    elif row.form != form:
+        add(where, f"it names object {hex_id(name)}, which is stored in another form")
+
+
+def _entries(backend: Backend, thread: int) -> dict[tuple[str, str], Entry]:
+    rows = []
+    while page := backend.records(thread, len(rows), 1000):
+        rows += page
+    return entries_of(read_rows(rows))
+
+
+def _names_of(entries: dict[tuple[str, str], Entry]) -> Iterator[bytes]:
+    for entry in entries.values():
+        if entry.record is not None and entry.row is not None:
+            yield from (ref.id for ref in Outline(entry.record, entry.row.id, None, ()).refs())
+        for _, record in entry.writes:
+            yield from (write.value.id for write in record.writes)
+
+
+class _Parts:
+    """The objects of a lineage by number, with what lists and maps are made of."""
+
+    def __init__(self, rows: dict[int, ObjectRow], add: Add) -> None:
+        self._rows = rows
+        self._add = add
+        self._items: dict[int, list[int]] = {}
+
+    def check(self, row: ObjectRow, secret: bytes) -> None:
+        """Recompute one object's id; bases of lists have smaller numbers, so they were checked before."""
+        where = f"object {row.number}"
+        try:
+            if row.form == OBJECT:
+                self._check_bytes(row, secret)
+            elif row.form == LIST:
+                self._check_list(row)
+            elif row.form == MAP:
+                self._check_map(row)
+            else:
+                self._add(where, f"unknown form {row.form!r}")
+            if row.form != OBJECT and (row.tag != "" or row.nonce is not None):
+                self._add(where, "a list or map has a type tag or a nonce")
+        except _BROKEN as error:
+            self._add(where, f"cannot be read ({type(error).__name__}: {error})")
+
+    def _check_bytes(self, row: ObjectRow, secret: bytes) -> None:
+        leaf = checked_leaf(row, secret)
+        if row.nonce is not None and row.nonce == nonce_for(secret, leaf.key):
+            self._add(f"object {row.number}", "it has a nonce of its own where the lineage's secret gives it")
+
+    def _check_list(self, row: ObjectRow) -> None:
+        base = base_of(row.data)
+        if base and base not in self._items:
+            raise ValueError(f"it is based on list {base}, which is missing or damaged")
+        items = self._items[row.number] = apply_splice(row.data, self._items[base] if base else [])
+        if list_id([bytes((n & 3,)) + self._rows[n >> 2].id for n in items]) != row.id:
+            self._add(f"object {row.number}", "the list does not match its id")
+
+    def _check_map(self, row: ObjectRow) -> None:
+        shell, holes = map_numbers(row.data)
+        if map_id(self._rows[shell].id, [(at, self._rows[n].id) for at, n in holes]) != row.id:
+            self._add(f"object {row.number}", "the dict does not match its id")
+
+    def reach(self, wanted: set[bytes], by_id: dict[bytes, ObjectRow]) -> set[int]:
+        """The numbers of what these ids need."""
+        todo = [by_id[name].number for name in wanted if name in by_id]
+        reached: set[int] = set()
+        while todo:
+            number = todo.pop()
+            if number in reached or number not in self._rows:
+                continue
+            reached.add(number)
+            row = self._rows[number]
+            if row.form == LIST:
+                todo += [n >> 2 for n in self._items.get(number, [])]
+                todo += [base_of(row.data)] if base_of(row.data) else []
+            elif row.form == MAP:
+                shell, holes = map_numbers(row.data)
+                todo += [shell, *(n for _, n in holes)]
+        return reached
+
+
