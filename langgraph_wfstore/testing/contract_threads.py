@@ -74,7 +74,7 @@ class ThreadIdContract(Contract):
         for name in NAMES:
             put_chain(api, 1, name)
         for name in NAMES:
-            api.copy_thread(name, f"copy {name[:9000]} {NAMES.index(name)}")
+            api.copy_thread(name, f"copy {NAMES.index(name)} of {name[:3000]}")
             api.delete_thread(name)
         assert len(api.list(None)) == len(NAMES)
         assert all(api.get_tuple(config_of(name)) is None for name in NAMES)
