@@ -1,7 +1,7 @@
 """A versioned, hash-chained, content-addressed store for LangGraph runs.
 
-    from langgraph_wfstore import WfStoreSaver
-    graph = builder.compile(checkpointer=WfStoreSaver("agent.db"))
+from langgraph_wfstore import WfStoreSaver
+graph = builder.compile(checkpointer=WfStoreSaver("agent.db"))
 """
 
 from .errors import (

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import orjson
 
-Json: TypeAlias = None | bool | int | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
 Version: TypeAlias = int | str | float
 
 LARGEST_INTEGER = 2**53 - 1
@@ -104,14 +104,13 @@ def from_text(value: Json) -> str:
 
 def version(value: Version) -> Json:
     """A channel version: an integer, a text, `{"i": decimal}` beyond 53 bits, `{"f": repr}` for a float."""
-    kind = type(value)
-    if kind is int:
-        return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else {"i": str(value)}  # type: ignore[operator]
-    if kind is str:
-        return text(value)  # type: ignore[arg-type]
-    if kind is float:
+    if isinstance(value, int) and type(value) is int:
+        return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else {"i": str(value)}
+    if isinstance(value, str) and type(value) is str:
+        return text(value)
+    if type(value) is float:
         return {"f": repr(value)}
-    raise TypeError(f"a channel version is an int, a str or a float, not {kind.__name__}: {value!r}")
+    raise TypeError(f"a channel version is an int, a str or a float, not {type(value).__name__}: {value!r}")
 
 
 def from_version(value: Json) -> Version:

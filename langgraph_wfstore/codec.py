@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from .errors import DecodeError, UnsupportedValueError, WfStoreError
 from .lists import get_varint, put_varint
-from .memo import Leaf, Memo, Shelf
+from .memo import Leaf, Memo, Shelf, collector_paused_for
 
 ELEMENT, CHUNK, PACK = 0, 1, 2
 SMALL_ELEMENT = 64  # bytes; smaller elements share a pack
@@ -71,6 +71,11 @@ class Codec:
         self._dumps = serde.dumps_typed
         self._loads = serde.loads_typed
 
+    def deduplicates(self) -> bool:
+        """Whether equal values get equal bytes; an encrypting serializer's do not."""
+        probe = {"probe": [1, "a"]}
+        return self._dumps(probe) == self._dumps(probe)
+
     def encode(self, value: Any, where: str) -> Encoded:
         """The encoded form of a value.
 
@@ -106,10 +111,10 @@ class Codec:
         known = memo.recall(value)
         if known is not None:
             return known
-        shape = memo.shape(value)
+        look = memo.look(value)
         leaf = self._leaf(value)
-        if shape is not None:
-            memo.remember(value, shape, leaf)
+        if look is not None:
+            memo.remember(value, look, leaf)
         return leaf
 
     def _map(self, value: dict[Any, Any]) -> Encoded:
@@ -213,13 +218,14 @@ class Codec:
             return run
         templates, copy = shelf.templates, self.memo.copy
         out: list[Any] = []
-        for item in items:
-            name = item[1:]
-            if item[0] == ELEMENT:
-                template = templates.get(name)
-                out.append(copy(template) if template is not None else self.decode_element(name, get(name), shelf))
-            else:
-                out += [self.decode(element) for element in unpack(get(name).data)]
+        with collector_paused_for(len(items)):
+            for item in items:
+                name = item[1:]
+                if item[0] == ELEMENT:
+                    template = templates.get(name)
+                    out.append(copy(template) if template is not None else self.decode_element(name, get(name), shelf))
+                else:
+                    out += [self.decode(element) for element in unpack(get(name).data)]
         return out
 
     def decode_map(self, shell: Leaf, holes: Sequence[tuple[int, list[Any]]]) -> dict[Any, Any]:

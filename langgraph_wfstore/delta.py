@@ -98,5 +98,3 @@ def _target(store: WfStore, view: ThreadView, namespace: str, checkpoint_id: str
 def _ordered(entry: Entry) -> list[tuple[WriteRecord, Write]]:
     found = [((r.task_path, r.task_id, w.idx), r, w) for w, r, _ in entry.effective().values()]
     return [(r, w) for _, r, w in sorted(found, key=lambda item: item[0])]
-
-

@@ -142,7 +142,9 @@ def read_skeleton(body: bytes) -> tuple[str, str, str | None]:
         namespace, checkpoint_id, parent = _rows([decode(body)], 3)[0]
         return from_text(namespace), from_text(checkpoint_id), None if parent is None else from_text(parent)
     except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"the remains of a removed record cannot be read ({error}); run thread.verify()") from error
+        raise IntegrityError(
+            f"the remains of a removed record cannot be read ({error}); run thread.verify()"
+        ) from error
 
 
 def read_record(kind: Kind, body: bytes) -> Record:
@@ -250,5 +252,3 @@ def _integer(value: Json) -> int:
     if type(value) is not int:
         raise ValueError(f"not an integer: {value!r}")
     return value
-
-

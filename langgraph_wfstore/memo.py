@@ -7,9 +7,11 @@ every time, nested containers included), and what is handed out shares no mutabl
 
 from __future__ import annotations
 
+import gc
 import marshal
 import weakref
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from operator import is_
 from threading import Lock
 from typing import Any
@@ -18,6 +20,41 @@ _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _EMPTIABLE = frozenset({list, dict, set})
 _MARSHAL_VERSION = 2  # later versions write references, which depend on reference counts
 _set = object.__setattr__
+_BULK = 64  # elements; below it, pausing the garbage collector is not worth its lock
+
+
+class _Pause:
+    """Keeps the cyclic garbage collector from running while many elements are made at once.
+
+    Every few hundred new objects it would look at all of them again. It is one switch for the whole process, so
+    pauses are counted, and the last one to end restores what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._depth = 0
+        self._was_enabled = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._depth:
+                self._was_enabled = gc.isenabled()
+                gc.disable()
+            self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if not self._depth and self._was_enabled:
+                gc.enable()
+
+
+_paused = _Pause()
+
+
+def collector_paused_for(elements: int) -> AbstractContextManager[None]:
+    """A pause of the garbage collector if so many elements are about to be made that it pays."""
+    return _paused if elements >= _BULK else nullcontext()
 
 
 class Leaf:
@@ -40,44 +77,52 @@ class Leaf:
 
 
 class _Shape:
-    """The parts of a model instance that its bytes depend on, as they were when they were looked at."""
+    """What the bytes of a model depend on beside the identity of its field values, as it was when it was looked at.
 
-    __slots__ = ("cls", "empty", "extra", "fields_set", "names", "nested", "values")
+    Attributes:
+        empty: positions of the fields that were empty containers.
+        nested: positions of the fields that were other containers, and what was in them.
+    """
+
+    __slots__ = ("cls", "empty", "extra", "fields_set", "names", "nested")
 
     def __init__(self, model: Any) -> None:
-        self.cls = type(model)
         fields: dict[str, Any] = model.__dict__
+        self.cls = type(model)
         self.names = list(fields)
-        self.values = list(fields.values())
-        self.fields_set: set[str] = set(model.__pydantic_fields_set__)
+        self.fields_set = frozenset(model.__pydantic_fields_set__)
         self.extra = model.__pydantic_extra__ is not None
-        empty: list[tuple[str, Any]] = []
-        nested: list[tuple[str, Any, bytes]] = []
-        for name, value in fields.items():
+        empty: list[int] = []
+        nested: list[tuple[int, bytes]] = []
+        for i, value in enumerate(fields.values()):
             kind = type(value)
             if kind in _SCALARS:
                 continue
             if kind in _EMPTIABLE and not value:
-                empty.append((name, value))
+                empty.append(i)
             else:
-                nested.append((name, value, marshal.dumps(value, _MARSHAL_VERSION)))
+                nested.append((i, marshal.dumps(value, _MARSHAL_VERSION)))
         self.empty = tuple(empty)
         self.nested = tuple(nested)
 
-    def fits(self, model: Any) -> bool:
-        """Whether nothing has changed."""
+    def fits(self, model: Any, values: tuple[Any, ...]) -> bool:
+        """Whether nothing has changed since the model's fields had these values."""
         fields = model.__dict__
+        if len(fields) != len(values) or not all(map(is_, fields.values(), values)) or type(model) is not self.cls:
+            return False
+        for i in self.empty:
+            if values[i]:
+                return False
+        for i, raw in self.nested:
+            if _marshalled(values[i]) != raw:
+                return False
+        extra = model.__pydantic_extra__
         return (
-            type(model) is self.cls
-            and len(fields) == len(self.values)
-            and all(map(is_, fields.values(), self.values))
-            and list(fields) == self.names
-            and not any(value for _, value in self.empty)
-            and model.__pydantic_fields_set__ == self.fields_set
-            and not model.__pydantic_extra__
-            and (model.__pydantic_extra__ is not None) == self.extra
+            not extra
+            and (extra is not None) == self.extra
             and model.__pydantic_private__ is None
-            and all(_marshalled(value) == raw for _, value, raw in self.nested)
+            and model.__pydantic_fields_set__ == self.fields_set
+            and list(fields) == self.names
         )
 
 
@@ -88,35 +133,30 @@ def _marshalled(value: Any) -> bytes | None:
         return None
 
 
-def _shape(model: Any) -> _Shape | None:
-    """The shape of a model that can be remembered: plain fields, no extras, no private attributes."""
-    if model.__pydantic_extra__ or model.__pydantic_private__ is not None:
-        return None
-    try:
-        return _Shape(model)
-    except ValueError:  # a field holds what marshal does not write: nothing vouches for it
-        return None
+class Look:
+    """A model as it was before it was serialized: its shape and its field values."""
 
+    __slots__ = ("shape", "values")
 
-class _Memory:
-    __slots__ = ("leaf", "shape", "value")
-
-    def __init__(self, value: Any, shape: _Shape, leaf: Leaf) -> None:
-        self.value = weakref.ref(value)
-        self.shape = shape
-        self.leaf = leaf
+    def __init__(self, model: Any) -> None:
+        self.values = tuple(model.__dict__.values())
+        self.shape = _Shape(model)
 
 
 class Template:
     """A decoded model from which independent copies are made."""
 
-    __slots__ = ("cls", "fields", "leaf", "shape")
+    __slots__ = ("cls", "fields", "fresh", "leaf", "shape")
 
     def __init__(self, model: Any, shape: _Shape, leaf: Leaf) -> None:
-        self.cls = type(model)
+        self.cls: Any = type(model)
         self.fields: dict[str, Any] = dict(model.__dict__)
         self.shape = shape
         self.leaf = leaf
+        self.fresh = tuple((shape.names[i], type(self.fields[shape.names[i]])) for i in shape.empty)
+
+
+_Memory = tuple["weakref.ref[Any]", tuple[Any, ...], _Shape, Leaf]
 
 
 class Memo:
@@ -135,25 +175,34 @@ class Memo:
     def recall(self, value: Any) -> Leaf | None:
         """The serialized form of `value`, if it is known and nothing in it has changed."""
         memory = self._known.get(id(value))
-        if memory is None or memory.value() is not value or not memory.shape.fits(value):
-            return None
-        return memory.leaf
+        if memory is not None and memory[0]() is value and memory[2].fits(value, memory[1]):
+            return memory[3]
+        return None
 
-    def shape(self, value: Any) -> _Shape | None:
-        """What to look at before serializing `value`, so that a change during it is noticed; None: don't remember."""
+    def look(self, value: Any) -> Look | None:
+        """What to keep from before `value` is serialized, so that a change during it is noticed later.
+
+        None if it cannot be remembered: it is no model, has extras or private attributes, or holds what nothing
+        vouches for.
+        """
         kind = type(value)
         is_model = self._models.get(kind)
         if is_model is None:
             is_model = hasattr(kind, "__pydantic_fields_set__") and hasattr(kind, "__weakref__")
             if len(self._models) < 10_000:
                 self._models[kind] = is_model
-        return _shape(value) if is_model else None
+        if not is_model or value.__pydantic_extra__ or value.__pydantic_private__ is not None:
+            return None
+        try:
+            return Look(value)
+        except ValueError:  # a field holds what marshal does not write
+            return None
 
-    def remember(self, value: Any, shape: _Shape, leaf: Leaf) -> None:
-        """Remember that `value`, which had `shape` before it was serialized, is `leaf`."""
+    def remember(self, value: Any, look: Look, leaf: Leaf) -> None:
+        """Remember that `value`, which looked like this before it was serialized, is `leaf`."""
         if len(self._known) >= self._capacity:
             self._forget_half()
-        self._known[id(value)] = _Memory(value, shape, leaf)
+        self._known[id(value)] = (weakref.ref(value), look.values, look.shape, leaf)
 
     def _forget_half(self) -> None:
         with self._lock:
@@ -163,35 +212,26 @@ class Memo:
 
     def template(self, model: Any, leaf: Leaf) -> Template | None:
         """A template of a freshly decoded model, which nobody else may hold; None if it cannot be copied safely."""
-        shape = self.shape(model)
-        return None if shape is None else Template(model, shape, leaf)
+        look = self.look(model)
+        return None if look is None else Template(model, look.shape, leaf)
 
     def copy(self, template: Template) -> Any:
         """An independent copy, remembered, so that it need not be serialized if it comes back unchanged."""
         shape = template.shape
+        cls = template.cls
         fields = template.fields.copy()
-        model = template.cls.__new__(template.cls)
-        fresh = _Shape.__new__(_Shape)
-        empty = []
-        for name, value in shape.empty:
-            fields[name] = new = type(value)()
-            empty.append((name, new))
-        nested = []
-        for name, _, raw in shape.nested:
-            fields[name] = new = marshal.loads(raw)
-            nested.append((name, new, raw))
+        for name, kind in template.fresh:
+            fields[name] = kind()
+        for i, raw in shape.nested:
+            fields[shape.names[i]] = marshal.loads(raw)
+        model = cls.__new__(cls)
         _set(model, "__dict__", fields)
-        _set(model, "__pydantic_fields_set__", shape.fields_set.copy())
+        _set(model, "__pydantic_fields_set__", set(shape.fields_set))
         _set(model, "__pydantic_extra__", {} if shape.extra else None)
         _set(model, "__pydantic_private__", None)
-        fresh.cls = template.cls
-        fresh.names = shape.names
-        fresh.values = list(fields.values())
-        fresh.fields_set = shape.fields_set
-        fresh.extra = shape.extra
-        fresh.empty = tuple(empty)
-        fresh.nested = tuple(nested)
-        self.remember(model, fresh, template.leaf)
+        if len(self._known) >= self._capacity:
+            self._forget_half()
+        self._known[id(model)] = (weakref.ref(model), tuple(fields.values()), shape, template.leaf)
         return model
 
 

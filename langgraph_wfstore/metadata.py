@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from .view import run_of
@@ -49,12 +49,8 @@ def json_equal(a: object, b: object) -> bool:
         return a is b
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return len(a) == len(b) and all(k in b and json_equal(v, b[k]) for k, v in a.items())
-    if _is_array(a) and _is_array(b):
-        return len(a) == len(b) and all(map(json_equal, a, b))  # type: ignore[arg-type]  # both are sequences
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(json_equal, a, b))
     if isinstance(a, int | float) and isinstance(b, int | float):
         return a == b
     return type(a) is type(b) and a == b
-
-
-def _is_array(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)

@@ -128,7 +128,9 @@ def _same(a: Version | None, b: Version) -> bool:
     return type(a) is type(b) and a == b
 
 
-def plan_checkpoint(view: ThreadView, backend: Backend, new: CheckpointInput, encoded: EncodedCheckpoint) -> Plan | None:
+def plan_checkpoint(
+    view: ThreadView, backend: Backend, new: CheckpointInput, encoded: EncodedCheckpoint
+) -> Plan | None:
     """Prepare a put. None if the same checkpoint is stored already.
 
     Raises:
@@ -140,7 +142,8 @@ def plan_checkpoint(view: ThreadView, backend: Backend, new: CheckpointInput, en
     refuse_deleted(view, backend, new.run, [(new.namespace, new.parent)] if new.parent is not None else [])
     _refuse_deleted_run(backend, new)
     placement = Placement(view.lineage, _numbers(view, backend))
-    placement.prepare(v for v in (*encoded.channels.values(), encoded.metadata, encoded.extra) if v and not isinstance(v, Ref))
+    values = (*encoded.channels.values(), encoded.metadata, encoded.extra)
+    placement.prepare(value for value in values if value is not None and not isinstance(value, Ref))
     record = CheckpointRecord(
         namespace=new.namespace,
         checkpoint_id=new.checkpoint_id,
@@ -228,10 +231,10 @@ def _checkpoint_plan(
 
 
 def _start(view: ThreadView, line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made:
-    start = BranchRecord(line.branch.number, line.branch.name.decode("utf-8", "surrogatepass"), record.parent, first, line.current)
+    name = line.branch.name.decode("utf-8", "surrogatepass")
+    start = BranchRecord(line.branch.number, name, record.parent, first, line.current)
     body = branch_body(start)
-    name = record_id(Kind.BRANCH, body)
-    return RecordRow(seq, BRANCH, name, KEPT, body, *(None,) * 10), start
+    return RecordRow(seq, BRANCH, record_id(Kind.BRANCH, body), KEPT, body, *(None,) * 10), start
 
 
 def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Sequence[Encoded]) -> Plan | None:
@@ -269,9 +272,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     return Plan(batch, [(batch.records[0], record)], placement)
 
 
-def refuse_deleted(
-    view: ThreadView, backend: Backend, run: RunRead | None, named: Sequence[tuple[str, str]]
-) -> None:
+def refuse_deleted(view: ThreadView, backend: Backend, run: RunRead | None, named: Sequence[tuple[str, str]]) -> None:
     """ThreadDeletedError if a run, or a checkpoint that an operation names, belongs to a deleted life."""
     if run is not None and run.life != view.life:
         raise _deleted(view, f"its run read life {run.life} of the thread, which has life {view.life} now")

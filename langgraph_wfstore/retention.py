@@ -196,9 +196,7 @@ def _line(whole: Whole, head: Entry) -> set[int | None]:
     return found
 
 
-def _change(
-    store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dropped: Whole | None = None
-) -> Rewrite:
+def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dropped: Whole | None = None) -> Rewrite:
     """The removal of checkpoints from threads of one lineage, or of a thread, with all objects nobody needs then."""
     first = dropped or removals[0][0]
     lineage = first.tail.row.lineage or 0

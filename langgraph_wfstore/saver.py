@@ -72,6 +72,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self._owns = not isinstance(url, WfStore)
         self.store = url if isinstance(url, WfStore) else WfStore.open(url, synchronous=synchronous)
         self._codec = Codec(self.serde, self.store.memo)
+        self.store.note_serializer(self._codec)
         self._runs = Runs()
         self._offload = Offload()
 
@@ -217,16 +218,21 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         return self._list(config, filter, before, limit)
 
     def _list(
-        self, config: RunnableConfig | None, wanted: dict[str, Any] | None, before: RunnableConfig | None, limit: int | None
+        self,
+        config: RunnableConfig | None,
+        wanted: dict[str, Any] | None,
+        before: RunnableConfig | None,
+        limit: int | None,
     ) -> Iterator[CheckpointTuple]:
         configurable: Mapping[str, Any] = {} if config is None else config["configurable"]
         checkpoint_id = _checkpoint_id(configurable)
+        namespace = cast("str | None", configurable.get("checkpoint_ns"))
         bound = None if before is None else _checkpoint_id(before["configurable"])
         left = limit
         for thread_id in self._thread_ids() if config is None else [_thread_id(configurable)]:
             found = self.store.history(
                 thread_id,
-                cast("str | None", configurable.get("checkpoint_ns")),
+                namespace,
                 self._codec,
                 before=None if bound is None else (_before_namespace(before, configurable), bound),
                 wanted=Filter(wanted) if wanted else None,
@@ -382,7 +388,7 @@ def _checked_thread_id(value: object) -> str:
     name = str(value)
     size = len(name.encode("utf-8", "surrogatepass"))
     if size > _LONGEST_THREAD_ID:
-        raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a shorter one, or a digest")
+        raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a digest of it")
     return name
 
 
@@ -408,9 +414,7 @@ def _before_namespace(before: RunnableConfig | None, configurable: Mapping[str, 
     return own if own is not None else configurable.get("checkpoint_ns") or ""
 
 
-def _config(
-    thread_id: str, namespace: str, checkpoint_id: str, configurable: Mapping[str, Any]
-) -> RunnableConfig:
+def _config(thread_id: str, namespace: str, checkpoint_id: str, configurable: Mapping[str, Any]) -> RunnableConfig:
     """LangGraph's three keys; `branch` besides where the caller's config had it."""
     keys: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}
     if "branch" in configurable:

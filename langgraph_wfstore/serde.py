@@ -1,10 +1,10 @@
 """The default serializer of the saver: lossless, deterministic, fast, and safe on hostile bytes.
 
 `dumps_typed` gives a tag and bytes. Tag "null": None, no bytes. Tag "bytes": a byte string, as it is. Tag "wf1": one
-msgpack value, in which nil, bool, int of 64 bits, float (always 64 bits), UTF-8 text, byte strings, lists (arrays) and
-dicts with text keys only (maps, in insertion order) stand for themselves, and everything else is an ext. Headers are the
-shortest possible. Equal values built alike give equal bytes in every process. A payload is either bytes as said, or one
-msgpack value of the same kind, here written in brackets; nothing follows it.
+msgpack value, in which nil, bool, int of 64 bits, float (always 64 bits), UTF-8 text, byte strings, lists (arrays)
+and dicts with text keys only (maps, in insertion order) stand for themselves, and everything else is an ext. Headers
+are the shortest possible. Equal values built alike give equal bytes in every process. A payload is either bytes as
+said, or one msgpack value of the same kind, here written in brackets; nothing follows it.
 
 | ext | value | payload |
 |-----|-------|---------|
@@ -17,7 +17,7 @@ msgpack value of the same kind, here written in brackets; nothing follows it.
 | 23 | complex | real and imaginary part, two big-endian 64-bit floats |
 | 24 | Decimal | decimal text in ASCII, as Python's str() |
 | 25 | Fraction | [numerator, denominator] |
-| 26 | datetime | [year, month, day, hour, minute, second, microsecond, fold, nil or ext 30 or 31] |
+| 26 | datetime | [year, month, day, hour, minute, second, microsecond, fold, nil or 30 or 31] |
 | 27 | date | [year, month, day] |
 | 28 | time | [hour, minute, second, microsecond, fold, nil or ext 30 or 31] |
 | 29 | timedelta | [days, seconds, microseconds], the last two not negative |
@@ -31,23 +31,24 @@ msgpack value of the same kind, here written in brackets; nothing follows it.
 | 38 | deque | [maxlen or nil, [item, ...]] |
 | 39 | defaultdict | [nil, name of a built-in type or `module:qualname`; [key, value, ...]] |
 | 40, 41 | Counter, OrderedDict | as 22 |
-| 42 | numpy array | [dtype, [size, ...], "C" or "F", data in that order]; dtype is numpy's `str` or nested `descr` |
+| 42 | numpy array | [dtype, [size, ...], "C" or "F", data in that order]; dtype: numpy's `str` or `descr` |
 | 43 | numpy scalar | [dtype, data], or ["str", text], or ["bytes", bytes] |
 | 44 | pydantic SecretStr, SecretBytes | [the text or bytes, in the clear] |
 | 48 | enum member | [class, name of the member, or the int of a combination of flags] |
 | 49 | dataclass | [class, {field: value}] |
 | 50 | named tuple | [class, {field: value}] |
-| 51 | pydantic model | [class, {field: value}, fields set, {extra: value}, {private: value}], nils at the end left out |
+| 51 | pydantic model | [class, {field: value}, fields set, {extra}, {private}], nils at the end left out |
 | 52 | LangGraph's Send, Item | [class, {slot: value}] |
-| 53 | LangChain message, Document | [class, {field: value}], and the sorted names of the fields set if they are not these |
+| 53 | LangChain message, Document | [class, {field: value}], and fields set (sorted names) if not just these |
 | 54 | plain object | [class, {attribute: value}] |
 | 55 | subclass of a built-in type | [class, the value as that type, {attribute: value}] |
 
 A class is text, `module:qualname`, or a number of the table `KNOWN` in serde_types.py. "Fields set" is pydantic's
 `model_fields_set`: nil if they are all the fields given, else their sorted names. In ext 53 a field that has the value
-of `MESSAGE_FIELDS` in serde_types.py is left out, and the extra fields are none. A repr stands for an exception: the one
-thing that does not come back as it was, as with LangGraph's own serializer. Codes 0 to 15 are never used, other codes
-up to 127 are reserved. Inside the fourth ext, arrays and maps nest at most 256 levels in all, and exts at most 100.
+of `MESSAGE_FIELDS` in serde_types.py is left out, there are no private attributes, and pydantic's extra is empty (nil in
+a Document). An exception is stored as the text of its repr: the one thing that does not come back as it was, as with
+LangGraph's own serializer. Codes 0 to 15 are never used, other codes up to 127 are reserved. Inside the fifth ext and
+deeper, arrays and maps nest at most 256 levels in all, and exts at most 100.
 """
 
 from __future__ import annotations

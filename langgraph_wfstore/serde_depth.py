@@ -1,4 +1,4 @@
-"""How deep msgpack bytes nest, told without decoding them.
+"""How deep msgpack bytes nest and where they end, told without decoding them.
 
 ormsgpack recurses on the C stack, 0.7 kB a level, and allows 1024 levels to each call. Objects inside objects make a
 new call each, so bytes of some kB could exhaust a thread's stack and end the process. Therefore everything inside the
@@ -51,6 +51,17 @@ def native_depth(data: bytes, limit: int) -> int:
         while left and not left[-1]:
             left.pop()
     return deepest
+
+
+def surely_whole(data: bytes) -> bool:
+    """Whether `data` is one value of few parts and nothing after it; False: not known."""
+    at, left = 0, 1
+    for _ in range(32):
+        if at >= len(data) or not left:
+            break
+        at, children = _step(data, at)
+        left += children - 1
+    return at == len(data) and not left
 
 
 def _step(data: bytes, at: int) -> tuple[int, int]:

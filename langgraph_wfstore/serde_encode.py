@@ -83,7 +83,9 @@ def _encode_uuid(value: uuid.UUID, policy: Policy) -> Encoded:
 def _encode_pattern(value: re.Pattern[Any], policy: Policy) -> Encoded:
     if type(value.pattern) not in (str, bytes):
         raise Refused("its pattern is neither str nor bytes")
-    return Code.PATTERN, [value.pattern, int(value.flags) & ~int(re.DEBUG)]
+    if value.flags & re.DEBUG:
+        raise Refused("it was compiled with re.DEBUG and would print when it is read", "Compile it without.")
+    return Code.PATTERN, [value.pattern, int(value.flags)]
 
 
 def _encode_counter(value: Counter[Any], policy: Policy) -> Encoded:

@@ -12,7 +12,14 @@ from typing import Any, Final
 import ormsgpack
 
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_depth import FREE_OBJECTS, MAX_DEPTH, MAX_OBJECTS, container_bytes, native_depth
+from langgraph_wfstore.serde_depth import (
+    FREE_OBJECTS,
+    MAX_DEPTH,
+    MAX_OBJECTS,
+    container_bytes,
+    native_depth,
+    surely_whole,
+)
 from langgraph_wfstore.serde_shapes import Policy
 from langgraph_wfstore.serde_types import Placeholder, Refused, UnresolvedError
 
@@ -21,6 +28,7 @@ _unpackb: Final = ormsgpack.unpackb
 # ormsgpack ignores bytes after the value. So the value is read as the first of two, and the second must come out as
 # this mark, which nobody who wrote the bytes can have known.
 _MARK: Final = os.urandom(16)
+_COSTLY_COPY: Final = 1 << 16
 _TAIL: Final = b"\xc4\x10" + _MARK
 
 
@@ -42,6 +50,8 @@ class Reader:
 
     def unpack(self, data: bytes) -> Any:
         """The value that stands in `data`, all of it."""
+        if len(data) > _COSTLY_COPY and surely_whole(data):
+            return _unpackb(data, ext_hook=self.ext, option=self.options)
         parts = _unpackb(b"\x92" + data + _TAIL, ext_hook=self.ext, option=self.options)
         if parts[1] != _MARK:
             raise DecodeError("There are bytes after the end of a stored value: it is damaged or not ours.")

@@ -65,7 +65,8 @@ class _Writer:
             if self.depth > MAX_FAST_OBJECTS:
                 raise RecursionError
             if code == Code.SET or code == Code.FROZENSET:
-                payload = _sorted_array([self.pack(item) for item in payload])
+                pack = _packb if set(map(type, payload)) <= _ATOMS else self.pack
+                payload = _sorted_array(list(map(pack, payload)))
             else:
                 payload = self.pack(payload)
             if self.depth == FREE_OBJECTS + 1 and container_bytes(payload) > MAX_DEPTH:
@@ -91,7 +92,7 @@ def _holds_buffer(value: Any) -> bool:
     return any(_holds_buffer(item) for item in value if type(item) in _CONTAINERS)
 
 
-# The way to a part of the value: the way before it, what kind of step, and the key, index or name. Shown only in errors.
+# The way to a part of the value, for errors: the way before it, the kind of step, and the key, index or name.
 Path = tuple[Any, str, Any] | None
 
 
@@ -127,14 +128,14 @@ class _SlowWriter:
 
     def _container(self, value: Any, kind: type, path: Path) -> bytes:
         if kind is list:
-            if set(map(type, value)) <= _NUMBERS:
-                return self._numbers(value)
+            if set(map(type, value)) <= _ATOMS:
+                return self._atoms(value)
             return _array([self.pack(item, (path, "[", i)) for i, item in enumerate(value)])
         if kind is dict and all(map(_is_utf8, value)):
             return _map([_packb(k) + self.pack(v, (path, "[", k)) for k, v in value.items()], len(value))
         return self._object(value, kind, path)
 
-    def _numbers(self, value: list[Any]) -> bytes:
+    def _atoms(self, value: list[Any]) -> bytes:
         try:
             return _packb(value)
         except TypeError:
@@ -157,6 +158,8 @@ class _SlowWriter:
         if code in (Code.SET, Code.FROZENSET):
             return _sorted_array([self.pack(item, (path, " element ", item)) for item in payload])
         if code in (Code.TUPLE, Code.DICT, Code.COUNTER, Code.ORDEREDDICT):
+            if set(map(type, payload)) <= _ATOMS:
+                return self._atoms(payload)
             names = range(len(payload)) if code == Code.TUPLE else [key for key in payload[::2] for _ in range(2)]
             return _array([self.pack(item, (path, "[", name)) for name, item in zip(names, payload, strict=True)])
         if code in (Code.DEQUE, Code.DEFAULTDICT):
@@ -171,7 +174,6 @@ class _SlowWriter:
 
 
 _ATOMS: Final = frozenset((str, int, float, bool, type(None), bytes))
-_NUMBERS: Final = frozenset((int, float, bool, type(None)))
 
 
 def _is_utf8(key: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -37,9 +38,10 @@ from .view import Entry, ThreadView, entries_of, read_rows, space_of
 if TYPE_CHECKING:
     from .thread import Thread
 
-_VIEWS_HELD = 512
+_VIEWS_HELD = 256
 _PAGE = 256
 _ATTEMPTS = 1000
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -85,6 +87,7 @@ class WfStore:
         self._views: OrderedDict[bytes, ThreadView] = OrderedDict()
         self._lock = threading.Lock()
         self._default_codec: Codec | None = None
+        self._without_deduplication: set[str] = set()
 
     @classmethod
     def open(
@@ -297,7 +300,10 @@ class WfStore:
         with view.lock:
             self._refresh(view)
             life, last = view.life, view.last
-            entry = self._latest(view, namespace, within) if checkpoint_id is None else self._kept(view, namespace, checkpoint_id)
+            if checkpoint_id is None:
+                entry = self._latest(view, namespace, within)
+            else:
+                entry = self._kept(view, namespace, checkpoint_id)
             if entry is None:
                 return Found(None, life, last)
             outline = self._outline(view, entry, {})
@@ -406,7 +412,7 @@ class WfStore:
     # ------------------------------------------------------------------ retention
 
     def delete_thread(self, thread_id: str) -> None:
-        """Remove a thread and every byte of its content; a tombstone refuses what its runs put later. No-op if unknown."""
+        """Remove a thread and every byte of its content; what its runs put later is refused. No-op if there is none."""
         retention.delete_thread(self, thread_id)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
@@ -437,10 +443,28 @@ class WfStore:
 
     # ------------------------------------------------------------------ the whole store
 
-    def stats(self) -> dict[str, int]:
-        """Counts and bytes of the store: threads, checkpoints, writes, seals, objects, lists, maps and their bytes as
-        stored (after compression), the file and what of it is unused."""
-        return self.backend.stats()
+    def stats(self) -> dict[str, Any]:
+        """Counts and bytes of the store.
+
+        Returns:
+            numbers of threads, checkpoints, writes, pruned records, seals, objects, lists and maps; `record_bytes`
+            and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that `compact` gives
+            back; `without_deduplication`: the serializers used since the store was opened that write equal values as
+            different bytes, so that what they write is not stored once.
+        """
+        return {**self.backend.stats(), "without_deduplication": sorted(self._without_deduplication)}
+
+    def note_serializer(self, codec: Codec) -> None:
+        """Remember, and log once, that a serializer defeats deduplication."""
+        name = type(codec.serde).__qualname__
+        if name in self._without_deduplication or codec.deduplicates():
+            return
+        self._without_deduplication.add(name)
+        _log.warning(
+            "%s writes equal values as different bytes, so nothing it writes is stored once; "
+            "store.stats()['without_deduplication'] lists such serializers",
+            name,
+        )
 
     def compact(self) -> None:
         """Give unused space back to the file system."""
@@ -466,4 +490,3 @@ def _info(tail: Tail) -> ThreadInfo:
 
 def _name(name: bytes) -> str:
     return name.decode("utf-8", "surrogatepass")
-

@@ -83,7 +83,10 @@ class Thread:
         """
         if limit is not None and limit < 0:
             raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
-        found = self._line(branch) if branch is not None else self.store.history(self.thread_id, ns, self.store.codec, limit=limit)
+        if branch is not None:
+            found = self._line(branch)
+        else:
+            found = self.store.history(self.thread_id, ns, self.store.codec, limit=limit)
         out: list[CheckpointInfo] = []
         for stored in found:
             if limit is not None and len(out) >= limit:
@@ -110,7 +113,7 @@ class Thread:
         with view.lock:
             self.store._refresh(view)
             if not view.stored:
-                raise ThreadNotFoundError(f"thread {self.thread_id!r} is gone; store.threads() lists those that there are")
+                raise ThreadNotFoundError(f"thread {self.thread_id!r} is gone; store.threads() lists what there is")
             number = next((b.number for b in view.heads.values() if b.name == utf8(branch)), None)
             if number is None:
                 names = ", ".join(sorted(b.name.decode("utf-8", "replace") for b in view.heads.values()))

@@ -70,7 +70,8 @@ def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> Ver
         return VerifyReport(False, tuple(findings.problems), 0, 0, 0, None)
     if tail is None:
         raise ThreadNotFoundError(
-            f"there is no thread {name.decode('utf-8', 'replace')!r} in this store; store.threads() lists those that there are"
+            f"there is no thread {name.decode('utf-8', 'replace')!r} in this store; "
+            "store.threads() lists those that there are"
         )
     rows = list(_rows(backend, tail, findings))
     made = [(row, _checked(row, findings)) for row in rows]
@@ -262,9 +263,6 @@ def _check_replacements(entries: dict[tuple[str, str], Entry], findings: _Findin
         for row, record in entry.writes:
             for write in record.writes:
                 key = (record.task_id, write.idx)
-                if write.replaces != latest.get(key):
-                    if entry.row is None or entry.row.state == KEPT:
-                        findings.add(f"record {row.seq}", f"write {write.idx} does not follow the one it replaces")
+                if write.replaces != latest.get(key) and (entry.row is None or entry.row.state == KEPT):
+                    findings.add(f"record {row.seq}", f"write {write.idx} does not follow the one it replaces")
                 latest[key] = row.id
-
-

@@ -37,7 +37,7 @@ class BranchReplay:
         """Add a problem for everything that does not follow."""
         current = 0
         starts: dict[int, BranchRecord] = {}
-        for row, record in self._made:
+        for _, record in self._made:
             if isinstance(record, BranchRecord):
                 starts[record.number] = record
                 self._starts[record.first] = record
@@ -46,14 +46,14 @@ class BranchReplay:
         for entry in sorted(roots, key=lambda e: e.row.seq if e.row is not None else 0):
             self._check(entry)
         self._check_rows(starts)
-        row = self._tail.row
-        if row.current != current:
-            self._add("thread", f"branch {row.current} is current, the records say branch {current}")
-        if row.branches != len(starts) + 1:
-            self._add("thread", f"it has {row.branches} branches, the records say {len(starts) + 1}")
+        thread = self._tail.row
+        if thread.current != current:
+            self._add("thread", f"branch {thread.current} is current, the records say branch {current}")
+        if thread.branches != len(starts) + 1:
+            self._add("thread", f"it has {thread.branches} branches, the records say {len(starts) + 1}")
         nested = any(e.namespace for e in self._entries.values() if e.row is not None)
-        if row.nested != nested:
-            self._add("thread", f"nested is {row.nested}, the records say {nested}")
+        if thread.nested != nested:
+            self._add("thread", f"nested is {thread.nested}, the records say {nested}")
 
     def _check(self, entry: Entry) -> None:
         assert entry.row is not None

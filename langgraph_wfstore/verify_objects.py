@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, Tail
+from .backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, RecordRow, Tail
 from .canonical import hex_id
 from .errors import WfStoreError
 from .lists import apply_splice, base_of, list_id
@@ -37,23 +37,23 @@ def check_objects(backend: Backend, tail: Tail, entries: dict[tuple[str, str], E
     wanted = _named(entries, by_id, add)
     others = [t for t in backend.kin(lineage) if t.number != tail.row.number]
     for other in others:
-        wanted |= {ref for ref in _names_of(_entries(backend, other.number or 0))}
+        wanted |= set(_names_of(_entries(backend, other.number or 0)))
     reached = parts.reach(wanted, by_id)
     for number in sorted(set(rows) - reached):
         add(f"object {number}", "no record names it: it was added, or what named it was dropped")
 
 
-def _all(backend: Backend, lineage: int, last: int, add: Add) -> Iterator[ObjectRow]:
+def _all(backend: Backend, lineage: int, last: int, add: Add) -> list[ObjectRow]:
+    rows: list[ObjectRow] = []
     try:
         rows = list(backend.all_objects(lineage))
     except _BROKEN:
-        rows = []
         for number in range(1, last + 1):
             try:
                 rows += backend.numbered(lineage, [number])
             except _BROKEN as error:
                 add(f"object {number}", f"cannot be read ({error})")
-    yield from rows
+    return rows
 
 
 def _named(entries: dict[tuple[str, str], Entry], by_id: dict[bytes, ObjectRow], add: Add) -> set[bytes]:
@@ -81,7 +81,7 @@ def _expect(by_id: dict[bytes, ObjectRow], name: bytes, form: int, where: str, s
 
 
 def _entries(backend: Backend, thread: int) -> dict[tuple[str, str], Entry]:
-    rows = []
+    rows: list[RecordRow] = []
     while page := backend.records(thread, len(rows), 1000):
         rows += page
     return entries_of(read_rows(rows))
@@ -155,5 +155,3 @@ class _Parts:
                 shell, holes = map_numbers(row.data)
                 todo += [shell, *(n for _, n in holes)]
         return reached
-
-

@@ -29,7 +29,7 @@ from .format import Record, read_record, read_skeleton
 from .objects import Lineage
 from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
 
-_ENTRIES_HELD = 600
+_ENTRIES_HELD = 4096
 _RECENT_HELD = 64
 MAIN = b"main"
 KINDS = {CHECKPOINT: Kind.CHECKPOINT, WRITE: Kind.WRITE, BRANCH: Kind.BRANCH, REMOVAL: Kind.REMOVAL}

@@ -89,7 +89,7 @@ class MemoryBackend:
     def _open(self) -> threading.RLock:
         if self._closed:
             raise BackendUnavailableError("the store :memory: is closed, and its content is gone; open a new one")
-        return self._lock  # type: ignore[return-value]  # RLock is a factory in typeshed
+        return self._lock
 
     # ------------------------------------------------------------------ reading
 
@@ -148,7 +148,10 @@ class MemoryBackend:
             if thread not in self._threads:
                 return []
             found = self._threads[thread]
-            order = found.order.get(space, []) if space is not None else sorted(x for o in found.order.values() for x in o)
+            if space is not None:
+                order = found.order.get(space, [])
+            else:
+                order = sorted(item for each in found.order.values() for item in each)
             rows: list[RecordRow] = []
             for position, number in reversed(order):
                 if below is not None and position >= below:
@@ -204,7 +207,7 @@ class MemoryBackend:
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         with self._open():
             wanted = set(runs)
-            return [n for n, t in sorted(self._threads.items()) if any(r.run in wanted for r in t.records if r.run is not None)]
+            return [n for n, t in sorted(self._threads.items()) if wanted & {r.run for r in t.records}]
 
     # ------------------------------------------------------------------ writing
 
@@ -214,9 +217,8 @@ class MemoryBackend:
 
     def _append(self, batch: Append) -> bool:
         row = batch.thread
-        if row.number is None:
-            if not self._create(row):
-                return False
+        if row.number is None and not self._create(row):
+            return False
         number = row.number or 0
         if self._standing(number) != (batch.epoch, batch.lineage_epoch, batch.records[0].seq - 1):
             return False

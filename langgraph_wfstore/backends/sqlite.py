@@ -18,9 +18,7 @@ from .sqlite_queue import WriteQueue
 
 _LAST = 0xFFFFFFFF
 _RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run"
-_THREAD = (
-    "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
-)
+_THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
 # The ids come as one blob of 32-byte pieces, so that any number of them is one statement.
 _IDS = "WITH RECURSIVE piece(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM piece WHERE i + 1 < length(:ids) / 32)"
 _WHERE = frozenset({"source", "step", "run", "branch", "within"})
@@ -75,10 +73,13 @@ class SqliteBackend:
         low, high = row.number << 32, row.number << 32 | _LAST
         last = db.execute("SELECT max(key) FROM record WHERE key BETWEEN ? AND ?", (low, high)).fetchone()[0]
         seal = db.execute(
-            "SELECT key, ordinal, seal FROM record WHERE key BETWEEN ? AND ? AND seal IS NOT NULL ORDER BY key DESC LIMIT 1",
+            "SELECT key, ordinal, seal FROM record WHERE key BETWEEN ? AND ? AND seal IS NOT NULL "
+            "ORDER BY key DESC LIMIT 1",
             (low, high),
         ).fetchone() or (low, -1, None)
-        unsealed = db.execute("SELECT id FROM record WHERE key > ? AND key <= ? ORDER BY key", (seal[0], high)).fetchall()
+        unsealed = db.execute(
+            "SELECT id FROM record WHERE key > ? AND key <= ? ORDER BY key", (seal[0], high)
+        ).fetchall()
         objects = db.execute(
             "SELECT max(key) FROM object WHERE key BETWEEN ? AND ?", (row.lineage << 32, row.lineage << 32 | _LAST)
         ).fetchone()[0]
@@ -107,7 +108,8 @@ class SqliteBackend:
 
     def anchored(self, thread: int, anchors: Sequence[int]) -> list[RecordRow]:
         return self._records(
-            f"SELECT {_RECORD} FROM record WHERE key >> 32 = ? AND anchor IN (SELECT value FROM json_each(?)) ORDER BY key",
+            f"SELECT {_RECORD} FROM record "
+            "WHERE key >> 32 = ? AND anchor IN (SELECT value FROM json_each(?)) ORDER BY key",
             (thread, "[" + ",".join(map(str, anchors)) + "]"),
         )
 
@@ -142,7 +144,7 @@ class SqliteBackend:
     def _records(self, sql: str, values: tuple[Any, ...]) -> list[RecordRow]:
         with self._connections.reader() as db:
             found = db.execute(sql, values).fetchall()
-        return [RecordRow(r[0] & _LAST, *r[1:4], unpack(r[4]), *r[5:]) for r in found]
+        return [RecordRow._make((r[0] & _LAST, *r[1:4], unpack(r[4]), *r[5:])) for r in found]
 
     def objects(self, lineage: int, ids: Sequence[bytes]) -> list[ObjectRow]:
         if not ids:
@@ -181,7 +183,8 @@ class SqliteBackend:
         while True:
             with self._connections.reader() as db:
                 found = db.execute(
-                    "SELECT key, id, form, tag, nonce, data FROM object WHERE key > ? AND key <= ? ORDER BY key LIMIT 1000",
+                    "SELECT key, id, form, tag, nonce, data FROM object "
+                    "WHERE key > ? AND key <= ? ORDER BY key LIMIT 1000",
                     (after, lineage << 32 | _LAST),
                 ).fetchall()
             yield from map(_object, found)
@@ -192,7 +195,8 @@ class SqliteBackend:
     def threads(self, after: int, limit: int) -> list[Tail]:
         with self._connections.snapshot() as db:
             found = db.execute(
-                f"SELECT {_THREAD} FROM thread t JOIN lineage l ON l.no = t.lineage WHERE t.no > ? ORDER BY t.no LIMIT ?",
+                f"SELECT {_THREAD} FROM thread t JOIN lineage l ON l.no = t.lineage "
+                "WHERE t.no > ? ORDER BY t.no LIMIT ?",
                 (after, limit),
             ).fetchall()
             return [self._stand(db, _thread(r)) for r in found]
@@ -279,7 +283,16 @@ class SqliteBackend:
             try:
                 number = db.execute(
                     _INSERT_THREAD,
-                    (name, self._name_key(name), life, source.lineage, source.current, source.branches, source.nested, created),
+                    (
+                        name,
+                        self._name_key(name),
+                        life,
+                        source.lineage,
+                        source.current,
+                        source.branches,
+                        source.nested,
+                        created,
+                    ),
                 ).lastrowid
             except sqlite3.IntegrityError:
                 return False
@@ -290,7 +303,8 @@ class SqliteBackend:
                 (low, (number or 0) << 32, low | _LAST),
             )
             db.execute(
-                "INSERT INTO branch SELECT ?, number, name, base, head FROM branch WHERE thread = ?", (number, source.number)
+                "INSERT INTO branch SELECT ?, number, name, base, head FROM branch WHERE thread = ?",
+                (number, source.number),
             )
             return True
 
@@ -331,7 +345,8 @@ class SqliteBackend:
             db.execute("DELETE FROM branch WHERE thread = ?", (gone,))
             if change.tombstone is not None:
                 db.execute(
-                    "INSERT INTO tombstone SELECT name_key, ?, ? FROM thread WHERE no = ?", (*change.tombstone[1:], gone)
+                    "INSERT INTO tombstone SELECT name_key, ?, ? FROM thread WHERE no = ?",
+                    (*change.tombstone[1:], gone),
                 )
             db.execute("DELETE FROM thread WHERE no = ?", (gone,))
         db.executemany("INSERT OR IGNORE INTO deleted_run VALUES (?)", [(h,) for h in change.runs])
@@ -389,7 +404,8 @@ class SqliteBackend:
 _INSERT_RECORD = f"INSERT INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _INSERT_OBJECT = "INSERT INTO object(key, id, form, tag, nonce, data) VALUES (?,?,?,?,?,?)"
 _INSERT_THREAD = (
-    "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) VALUES (?,?,?,?,0,?,?,?,?)"
+    "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) "
+    "VALUES (?,?,?,?,0,?,?,?,?)"
 )
 
 

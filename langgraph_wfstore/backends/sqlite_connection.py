@@ -213,7 +213,7 @@ def _error(path: str, error: sqlite3.Error) -> WfStoreError:
 
 
 _ADVICE = {
-    sqlite3.SQLITE_BUSY: "Another process has held the write lock for longer than the timeout; find it, or raise the timeout",
+    sqlite3.SQLITE_BUSY: "Another process has held the write lock for longer than the timeout; see which one",
     sqlite3.SQLITE_FULL: "The disk is full; free space and repeat the operation, what was acknowledged is safe",
     sqlite3.SQLITE_IOERR: "The operating system refused to read or write; check disk, quota and file size limit",
     sqlite3.SQLITE_READONLY: "The file or its folder is read-only; make both writable, or open with read_only=True",

@@ -76,7 +76,7 @@ class WriteQueue:
     def _commit(self, group: list[Ticket]) -> None:
         try:
             outcomes = self._transaction(group)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, each ticket's owner gets it
             # Nothing of the group is written. Alone, each one succeeds, or fails for a reason of its own.
             if len(group) == 1:
                 group[0].error = error

@@ -86,9 +86,9 @@ class ListingContract(Contract):
         assert api.list(config_of()) == []
 
     def test_a_long_thread_is_listed_whole(self, api: Api) -> None:
-        stored = put_chain(api, 300)
+        stored = put_chain(api, 120)
         assert ids_of(api.list(config_of())) == ids_of(stored)[::-1]
-        assert ids_of(api.list(config_of(), before=stored[150])) == ids_of(stored)[149::-1]
+        assert ids_of(api.list(config_of(), before=stored[60])) == ids_of(stored)[59::-1]
 
 
 class IterationContract(Contract):

@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from decimal import Decimal
 from typing import Any
 
+from langgraph.types import Send
 from pydantic import BaseModel
 
 
@@ -31,6 +32,8 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, BaseModel):
         parts = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
         return all(same(getattr(a, part), getattr(b, part)) for part in parts)
+    if isinstance(a, Send):
+        return all(same(getattr(a, name), getattr(b, name)) for name in Send.__slots__)
     if dataclasses.is_dataclass(a):
         return all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
     return bool(a == b) and _same_time(a, b)

@@ -16,7 +16,7 @@ RAN: list[str] = []
 
 class Colour(enum.Enum):
     RED = "red"
-    CRIMSON = "red"
+    CRIMSON = "red"  # noqa: PIE796 - an alias, on purpose
     PAIR = (1, 2)
 
 
@@ -51,6 +51,7 @@ class NoMissing(enum.Enum):
 class NoMissingFlag(enum.Flag):
     A = 1
     B = 2
+    C = 4
 
     @classmethod
     def _missing_(cls, value: object) -> Any:
@@ -145,7 +146,7 @@ class Point(NamedTuple):
     y: Any = 0
 
 
-OldPoint = namedtuple("OldPoint", "a b")  # noqa: PYI024 - the old kind is the point
+OldPoint = namedtuple("OldPoint", "a b")
 
 
 class Child(BaseModel):
