@@ -33,7 +33,7 @@ except ImportError as missing:
     sys.exit(f"{missing}. The examples need the extra of that name: pip install 'langgraph-wfstore[examples]'")
 
 LIBRARY = Path(__file__).with_suffix("")
-QUESTION = "How fast is light by Newcomb's measurements, and how far is it from today's?"
+QUESTION = "How fast is light by Newcomb's measurements, and how far off is that?"
 STEPS = ("analyse", "search", "run_code", "synthesise")
 console = Console(highlight=False)
 
@@ -47,7 +47,6 @@ class State(TypedDict, total=False):
     average: str
     sources: list[str]
     facts: dict[str, str]
-    program: str
     time_ns: float
     km_per_s: int
     answer: str
@@ -63,8 +62,8 @@ def search_library(keywords: list[str]) -> list[str]:
 @tool
 def run_python(program: str, values: str) -> str:
     """What a program prints, run in a process of its own with the values as its input."""
-    command = [sys.executable, "-I", "-c", program]
-    return subprocess.run(command, input=values, capture_output=True, text=True, timeout=30, check=True).stdout
+    python = [sys.executable, "-I", "-c", program]
+    return subprocess.run(python, input=values, stdout=subprocess.PIPE, text=True, timeout=30, check=True).stdout
 
 
 def analyse(state: State) -> State:
@@ -87,13 +86,13 @@ def run_code(state: State) -> State:
 values = [{facts["offset_ns"]} + int(word) for word in input().split()]
 ns = statistics.{state["average"]}(values)
 print(json.dumps({{"time_ns": round(ns, 1), "km_per_s": round({facts["distance_m"]} / ns * 1e6)}}))"""
-    printed: State = json.loads(run_python.invoke({"program": program, "values": facts["values_ns"]}))
-    return {"program": program, **printed}
+    result: State = json.loads(run_python.invoke({"program": program, "values": facts["values_ns"]}))
+    return result
 
 
 def synthesise(state: State) -> State:
     speed, today = state["km_per_s"], int(state["facts"]["today_km_per_s"])
-    return {"answer": f"{speed:,} km/s by the {state['average']}, {abs(speed - today)} from today's"}
+    return {"answer": f"{speed:,} km/s by the {state['average']}, {abs(speed - today)} off"}
 
 
 def build(saver: WfStoreSaver, log: Path, pause_in: str = "") -> Any:
@@ -112,10 +111,8 @@ def build(saver: WfStoreSaver, log: Path, pause_in: str = "") -> Any:
         return run
 
     builder = StateGraph(State)
-    for name, step in zip(STEPS, (analyse, search, run_code, synthesise), strict=True):
-        builder.add_node(name, logged(step))
-    for before, after in zip((START, *STEPS), (*STEPS, END), strict=True):
-        builder.add_edge(before, after)
+    builder.add_sequence([(step.__name__, logged(step)) for step in (analyse, search, run_code, synthesise)])
+    builder.add_edge(START, "analyse").add_edge("synthesise", END)
     return builder.compile(checkpointer=saver)
 
 
@@ -181,7 +178,7 @@ def show_history(thread: Thread) -> None:
     known: dict[str, Any] = {}
     for info in reversed(thread.checkpoints()):
         state = {key: info.values[key] for key in State.__annotations__ if key in info.values}
-        news = [f"{key}: {value}".replace("\n", " ") for key, value in state.items() if known.get(key) != value]
+        news = [f"{key}: {value}" for key, value in state.items() if known.get(key) != value]
         short = "\n".join(line if len(line) < 39 else line[:36] + ".." for line in news)
         after = ("input", "START", *STEPS)[(info.step or 0) + 1]
         table.add_row(str(info.step), after, f"..{info.checkpoint_id[-6:]}", info.record_id[7:15], short)
@@ -214,9 +211,7 @@ def compare(first: Thread, copy: Thread) -> None:
     table = new_table("", first.thread_id, copy.thread_id)
     for key in State.__annotations__:
         if a[key] != b[key]:
-            left, right = str(a[key]).splitlines(), str(b[key]).splitlines()
-            pairs = [pair for pair in zip(left, right, strict=True) if pair[0] != pair[1]]
-            table.add_row(key, *("\n".join(lines) for lines in zip(*pairs, strict=True)))
+            table.add_row(key, str(a[key]), str(b[key]))
     console.print(table)
     of_first, of_copy = ({info.record_id for info in thread.checkpoints()} for thread in (first, copy))
     shared, own = len(of_first & of_copy), len(of_copy - of_first)

@@ -85,18 +85,24 @@ def utf8(name: str) -> bytes:
 
 
 def text(value: str) -> Json:
-    """A user's text in a record: itself, or `{"u16": hex}` if it holds a lone surrogate."""
+    """A user's text in a record: itself, or `{"u16": hex}` if it holds a lone surrogate.
+
+    UTF-16 cannot tell two surrogates that make a pair from the one character the pair stands for: a text that holds
+    such a pair is `{"u8": hex}`.
+    """
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        return {"u16": value.encode("utf-16-be", "surrogatepass").hex()}
+        wide = value.encode("utf-16-be", "surrogatepass")
+        return {"u16": wide.hex()} if wide.decode("utf-16-be", "surrogatepass") == value else {"u8": utf8(value).hex()}
     return value
 
 
 def from_text(value: Json) -> str:
     """The text behind `text`."""
     if isinstance(value, dict):
-        return bytes.fromhex(str(value["u16"])).decode("utf-16-be", "surrogatepass")
+        ((form, data),) = value.items()
+        return bytes.fromhex(str(data)).decode({"u8": "utf-8", "u16": "utf-16-be"}[form], "surrogatepass")
     if not isinstance(value, str):
         raise ValueError(f"not a text: {value!r}")
     return value

@@ -46,7 +46,7 @@ def checkpoint_body(record: CheckpointRecord) -> bytes:
         "channels": channels,
         "versions_seen": seen,
         "updated_channels": None if record.updated_channels is None else [text(c) for c in record.updated_channels],
-        "v": record.v,
+        "v": _integer(record.v),
         "ts": text(record.ts),
         "metadata": _ref(record.metadata),
         "extra": None if record.extra is None else _ref(record.extra),
@@ -105,9 +105,13 @@ def removal_body(record: RemovalRecord) -> bytes:
     )
 
 
-def removed_digest(removed: Iterable[tuple[bytes, int]]) -> bytes:
-    """The digest over (record id, state) of every record that lost its content, sorted by id."""
-    parts = [name + bytes((state,)) for name, state in sorted(removed)]
+def removed_digest(removed: Iterable[tuple[bytes, int, int, bytes]]) -> bytes:
+    """The digest over what is left of the records that lost their content, sorted by id.
+
+    Args:
+        removed: record id, kind, state, and the bytes of `skeleton_body`; none for a record that is only hidden.
+    """
+    parts = [name + bytes((kind, state)) + remains for name, kind, state, remains in sorted(removed)]
     return digest("removed", *parts)
 
 

@@ -16,6 +16,8 @@ from operator import is_
 from threading import Lock
 from typing import Any
 
+import orjson
+
 _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _EMPTIABLE = frozenset({list, dict, set})
 _MARSHAL_VERSION = 2  # later versions write references, which depend on reference counts
@@ -101,6 +103,7 @@ class _Shape:
             if kind in _EMPTIABLE and not value:
                 empty.append(i)
             else:
+                orjson.dumps(value)  # refuses bytes and buffers (arrays, ...), which marshal writes all alike
                 nested.append((i, marshal.dumps(value, _MARSHAL_VERSION)))
         self.empty = tuple(empty)
         self.nested = tuple(nested)
@@ -195,7 +198,7 @@ class Memo:
             return None
         try:
             return Look(value)
-        except ValueError:  # a field holds what marshal does not write
+        except (ValueError, TypeError):  # a field holds what marshal or orjson does not write
             return None
 
     def remember(self, value: Any, look: Look, leaf: Leaf) -> None:

@@ -40,7 +40,7 @@ class Lineage:
         complete: whether every object is in `places` and `numbers`, so that what is not there is new.
 
     Attributes:
-        places: where objects are, by the hash of their bytes.
+        places: where objects are, by type tag and hash of their bytes.
         numbers: numbers of lists and maps by id, while `complete`.
         names: ids of objects by number, as far as they were met.
     """
@@ -49,7 +49,7 @@ class Lineage:
         self.secret = secret
         self.last = last
         self.complete = complete
-        self.places: dict[bytes, Place] = {}
+        self.places: dict[tuple[str, bytes], Place] = {}
         self.numbers: dict[bytes, int] = {}
         self.names: dict[int, bytes] = {}
         self._lists: OrderedDict[bytes, StoredList] = OrderedDict()
@@ -81,7 +81,7 @@ class Lineage:
             self.names.clear()
             self.complete = False
         leaf.place = place
-        self.places[leaf.key] = place
+        self.places[leaf.tag, leaf.key] = place
         self.names[place.number] = place.id
 
 
@@ -119,7 +119,7 @@ class Placement:
     def __init__(self, lineage: Lineage, numbers: Callable[[list[bytes]], dict[bytes, int]]) -> None:
         self._lineage = lineage
         self._numbers = numbers
-        self._new: dict[bytes, Place] = {}
+        self._new: dict[tuple[str, bytes], Place] = {}
         self._learned: list[tuple[Leaf, Place]] = []
         self._named: dict[bytes, int] = {}
         self._held: list[tuple[bytes, StoredList]] = []
@@ -138,28 +138,29 @@ class Placement:
 
     def prepare(self, values: Iterable[Encoded]) -> None:
         """Find every leaf of these values: known here, stored by somebody else, or new."""
-        unknown: dict[bytes, tuple[bytes, Leaf]] = {}
+        unknown: dict[tuple[str, bytes], tuple[bytes, Leaf]] = {}
         lineage = self._lineage
         places = lineage.places
         for value in values:
             for leaf in _leaves(value):
                 place = leaf.place
                 if place is None or place.lineage is not lineage:
-                    place = places.get(leaf.key)
+                    content = (leaf.tag, leaf.key)
+                    place = places.get(content)
                     if place is None:
-                        if leaf.key not in self._new:
-                            unknown[leaf.key] = (lineage.object_id(leaf), leaf)
+                        if content not in self._new and content not in unknown:
+                            unknown[content] = (lineage.object_id(leaf), leaf)
                     else:
                         leaf.place = place
         if not unknown:
             return
         there = {} if lineage.complete else self._numbers([name for name, _ in unknown.values()])
-        for key, (name, leaf) in unknown.items():
+        for content, (name, leaf) in unknown.items():
             number = there.get(name)
             if number is None:
                 number = self._add(name, OBJECT, leaf.tag, leaf.data)
             place = Place(lineage, number, name)
-            self._new[key] = place
+            self._new[content] = place
             self._learned.append((leaf, place))
 
     def ref(self, value: Encoded, previous: StoredList | None = None) -> Ref:
@@ -179,7 +180,8 @@ class Placement:
         place = leaf.place
         if place is not None and place.lineage is self._lineage:
             return place  # type: ignore[no-any-return]  # Leaf.place is Any to keep memo.py below this module
-        return self._lineage.places.get(leaf.key) or self._new[leaf.key]
+        content = (leaf.tag, leaf.key)
+        return self._lineage.places.get(content) or self._new[content]
 
     def _list(self, value: EncodedList, previous: StoredList | None) -> tuple[bytes, int]:
         lineage = self._lineage

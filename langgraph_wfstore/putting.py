@@ -142,12 +142,13 @@ def plan_checkpoint(
     refuse_deleted(view, backend, new.run, [(new.namespace, new.parent)] if new.parent is not None else [])
     _refuse_deleted_run(backend, new)
     placement = Placement(view.lineage, _numbers(view, backend))
+    existing = view.entry(backend, new.namespace, new.checkpoint_id)
     values = (*encoded.channels.values(), encoded.metadata, encoded.extra)
     placement.prepare(value for value in values if value is not None and not isinstance(value, Ref))
     record = CheckpointRecord(
         namespace=new.namespace,
         checkpoint_id=new.checkpoint_id,
-        parent=parent.row.id if parent is not None and parent.row is not None else None,
+        parent=_parent_id(existing, new.parent, parent),
         parent_checkpoint_id=new.parent,
         channels=_channels(view, new, encoded, placement, parent),
         versions_seen=tuple(
@@ -166,7 +167,6 @@ def plan_checkpoint(
     )
     body = checkpoint_body(record)
     name = record_id(Kind.CHECKPOINT, body)
-    existing = view.entry(backend, new.namespace, new.checkpoint_id)
     if existing is not None and existing.row is not None:
         if existing.row.id == name:
             return None
@@ -176,6 +176,14 @@ def plan_checkpoint(
             "a checkpoint id of its own"
         )
     return _checkpoint_plan(view, backend, new, record, body, name, placement)
+
+
+def _parent_id(existing: Entry | None, parent_checkpoint_id: str | None, parent: Entry | None) -> bytes | None:
+    """The parent's record id; for what is stored already the one it was stored with, which may have come later."""
+    if existing is not None and existing.record is not None:
+        if existing.record.parent_checkpoint_id == parent_checkpoint_id:
+            return existing.record.parent
+    return parent.row.id if parent is not None and parent.row is not None else None
 
 
 def _checkpoint_plan(

@@ -285,7 +285,7 @@ def _remove(change: Rewrite, whole: Whole, gone: set[Key], needed: _Needed, reas
         rows[i] = row._replace(state=HIDDEN) if walked else _skeleton(row, entry)
         if rows[i] != row:
             change.records.append((whole.number, rows[i]))
-    removed = [(row.id, row.state) for row in rows if row.state != KEPT]
+    removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in rows if r.state != KEPT]
     body = removal_body(RemovalRecord(reason, len(removed), removed_digest(removed)))
     name = record_id(Kind.REMOVAL, body)
     tail = whole.tail

@@ -229,7 +229,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         namespace = cast("str | None", configurable.get("checkpoint_ns"))
         bound = None if before is None else _checkpoint_id(before["configurable"])
         left = limit
-        for thread_id in self._thread_ids() if config is None else [_thread_id(configurable)]:
+        for thread_id in self.store.thread_ids() if config is None else [_thread_id(configurable)]:
             found = self.store.history(
                 thread_id,
                 namespace,
@@ -246,13 +246,6 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
                         return
                     left -= 1
                 yield _tuple(thread_id, stored, configurable)
-
-    def _thread_ids(self) -> Iterator[str]:
-        after = None
-        while page := self.store.threads(after):
-            for info in page:
-                yield info.thread_id
-            after = page[-1].thread_id
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

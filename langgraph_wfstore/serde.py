@@ -45,8 +45,8 @@ said, or one msgpack value of the same kind, here written in brackets; nothing f
 
 A class is text, `module:qualname`, or a number of the table `KNOWN` in serde_types.py. "Fields set" is pydantic's
 `model_fields_set`: nil if they are all the fields given, else their sorted names. In ext 53 a field that has the value
-of `MESSAGE_FIELDS` in serde_types.py is left out, there are no private attributes, and pydantic's extra is empty (nil in
-a Document). An exception is stored as the text of its repr: the one thing that does not come back as it was, as with
+of `MESSAGE_FIELDS` in serde_types.py is left out, there are no private attributes, and pydantic's extra is empty (nil
+in a Document). An exception is stored as the text of its repr: the one thing that does not come back as it was, as with
 LangGraph's own serializer. Codes 0 to 15 are never used, other codes up to 127 are reserved. Inside the fifth ext and
 deeper, arrays and maps nest at most 256 levels in all, and exts at most 100.
 """

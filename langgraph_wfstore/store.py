@@ -17,7 +17,7 @@ from .backends import open_backend
 from .backends.base import Backend, Stale, Tail, ThreadRow
 from .canonical import utf8
 from .codec import Codec, Encoded
-from .errors import BackendUnavailableError, ThreadNotFoundError
+from .errors import BackendUnavailableError, IntegrityError, ThreadNotFoundError
 from .memo import Memo, Shelf
 from .metadata import Filter
 from .objects import new_secret
@@ -142,6 +142,13 @@ class WfStore:
             start = page[-1].row.number or 0
             found += [_info(tail) for tail in page if metadata is None or self._matches(tail, Filter(metadata))]
         return found[:limit]
+
+    def thread_ids(self) -> Iterator[str]:
+        """The ids of all threads in the order of their creation, page by page; threads may come and go meanwhile."""
+        start = 0
+        while page := self.backend.threads(start, _PAGE):
+            yield from (_name(tail.row.name) for tail in page)
+            start = page[-1].row.number or 0
 
     def _matches(self, tail: Tail, wanted: Filter) -> bool:
         found = self.get(_name(tail.row.name), "", None, self.codec)
@@ -489,4 +496,7 @@ def _info(tail: Tail) -> ThreadInfo:
 
 
 def _name(name: bytes) -> str:
-    return name.decode("utf-8", "surrogatepass")
+    try:
+        return name.decode("utf-8", "surrogatepass")
+    except (AttributeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"a thread's name is damaged ({error}); found {name!r:.100}, restore a backup") from error

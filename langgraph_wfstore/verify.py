@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .backends.base import CHECKPOINT, KEPT, REMOVAL, SKELETON, Backend, RecordRow, Tail
+from .backends.base import CHECKPOINT, HIDDEN, KEPT, REMOVAL, SKELETON, WRITE, Backend, RecordRow, Tail
 from .canonical import check, from_hex_id, hex_id
 from .errors import ThreadNotFoundError, WfStoreError
 from .format import Record, read_record, read_skeleton, record_id, removed_digest, seal_id
@@ -73,6 +73,7 @@ def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> Ver
             f"there is no thread {name.decode('utf-8', 'replace')!r} in this store; "
             "store.threads() lists those that there are"
         )
+    _check_thread(backend, name, tail, findings)
     rows = list(_rows(backend, tail, findings))
     made = [(row, _checked(row, findings)) for row in rows]
     good = [(row, record) for row, record in made if record is not None or row.state == SKELETON]
@@ -99,6 +100,21 @@ def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> Ver
         head=head,
         unsealed_ids=tuple(hex_id(name) for name in unsealed),
     )
+
+
+def _check_thread(backend: Backend, name: bytes, tail: Tail, findings: _Findings) -> None:
+    """The thread's own row, and its lineage's secret."""
+    row = tail.row
+    if row.name != name:
+        findings.add("thread", f"its row has the name {row.name!r:.100}")
+    if not isinstance(row.secret, bytes) or len(row.secret) != 32:
+        findings.add("thread", "its lineage's secret is not 32 bytes")
+    try:
+        life = 1 + max((life for life, _ in backend.tombstones(name)), default=0)
+        if row.life != life:
+            findings.add("thread", f"its life is {row.life!r}, the tombstones say {life}")
+    except _BROKEN as error:
+        findings.add("thread", f"its tombstones cannot be read ({error})")
 
 
 def _rows(backend: Backend, tail: Tail, findings: _Findings) -> Iterator[RecordRow]:
@@ -166,6 +182,7 @@ def _columns(record: Record) -> dict[str, object]:
         return {
             "anchor": anchor_of(record.namespace, record.checkpoint_id),
             "space": space_of(record.namespace),
+            **({"branch": None} if record.namespace else {}),
             "within": None if record.within is None else anchor_of("", record.within),
             "source": record.source,
             "step": record.step,
@@ -184,7 +201,12 @@ def _check_skeleton(row: RecordRow, findings: _Findings) -> None:
         findings.add(where, "what is left of a removed record names another checkpoint than its anchor")
     if row.kind == CHECKPOINT and row.space != space_of(namespace):
         findings.add(where, "what is left of a removed record names another namespace than its index")
-    if (row.source, row.step, row.run) != (None, None, None):
+    if row.kind not in (CHECKPOINT, WRITE):
+        findings.add(where, "only checkpoints and writes are removed")
+    left = (row.source, row.step, row.run, *([row.branch] if row.kind == WRITE or namespace else []))
+    if row.kind == WRITE:
+        left += (row.space, row.position, row.within)
+    if any(value is not None for value in left):
         findings.add(where, "a removed record has index values left")
 
 
@@ -193,10 +215,10 @@ def _check_seals(rows: list[RecordRow], findings: _Findings) -> tuple[list[bytes
     seals: list[bytes] = []
     open_ids: list[bytes] = []
     for row in rows:
-        open_ids.append(row.id)
-        if row.seal is None:
-            if row.ordinal is not None:
-                findings.add(f"record {row.seq}", "it has a seal's number and no seal")
+        open_ids.append(row.id if isinstance(row.id, bytes) else b"")
+        if not isinstance(row.seal, bytes):
+            if row.ordinal is not None or row.seal is not None:
+                findings.add(f"record {row.seq}", "it has a seal's number and no seal, or what is no seal")
             continue
         if row.ordinal != len(seals):
             findings.add(f"seal {len(seals)}", f"its number is {row.ordinal!r} (at record {row.seq})")
@@ -226,7 +248,8 @@ def _check_expected(expected: str | None, seals: list[bytes], findings: _Finding
 
 def _check_removals(made: list[tuple[RecordRow, Record | None]], findings: _Findings) -> int:
     """Whether the last removal record states exactly the records that lost their content."""
-    removed = [(row.id, row.state) for row, _ in made if row.state != KEPT and isinstance(row.id, bytes)]
+    gone = [r for r, _ in made if r.state in (HIDDEN, SKELETON) and r.kind in KINDS and isinstance(r.id, bytes)]
+    removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in gone]
     stated = [record for row, record in made if row.kind == REMOVAL and isinstance(record, RemovalRecord)]
     if not stated:
         if removed:
@@ -252,7 +275,9 @@ def _check_links(entries: dict[tuple[str, str], Entry], findings: _Findings) -> 
             expected = above.row.id if arrived and above is not None and above.row is not None else None
             if entry.record.parent != expected:
                 findings.add(where, "its parent is not the record that has the parent's id")
-        if above is not None and above.row is not None and (above.row.position or 0) >= (entry.row.position or 0):
+        if type(entry.row.position) is not int:
+            findings.add(where, "it has no position in the causal order")
+        elif above is not None and above.row is not None and (above.row.position or 0) >= entry.row.position:
             findings.add(where, "its position in the causal order is not behind its parent's")
 
 

@@ -64,7 +64,7 @@ class BranchReplay:
             expected = start.number
             if above is not None and above.row is not None and above.row.seq < row.seq and start.base != above.row.id:
                 self._add(f"record {row.seq}", "its branch record names another base than its parent")
-        elif above is not None and above.row is not None:
+        elif above is not None and above.row is not None and above.row.seq < row.seq:
             expected = above.row.branch or 0
         else:
             expected = 0

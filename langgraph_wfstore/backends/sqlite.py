@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ..errors import WfStoreError
+from ..errors import IntegrityError
 from .base import Append, BranchRow, Capabilities, ObjectRow, RecordRow, Rewrite, Tail, ThreadRow
 from .packing import pack, unpack
 from .sqlite_connection import Connections
@@ -48,8 +48,9 @@ class SqliteBackend:
         self._connections = Connections(self.path, schema, synchronous, read_only, timeout)
         with self._connections.reader() as db:
             secret = db.execute("SELECT value FROM store WHERE name = 'secret'").fetchone()
-        if secret is None:
-            raise WfStoreError(f"{self.path} holds no store secret; the file is damaged, restore it from a backup")
+        if secret is None or not isinstance(secret[0], bytes) or len(secret[0]) != 32:
+            self._connections.close()
+            raise IntegrityError(f"{self.path} holds no store secret; the file is damaged, restore it from a backup")
         self.store_secret: bytes = secret[0]
         self._queue = WriteQueue(self._connections, self._append)
 
@@ -419,7 +420,7 @@ def _standing(db: sqlite3.Connection, thread: int) -> tuple[int, int, int] | Non
 
 
 def _thread(r: tuple[Any, ...]) -> ThreadRow:
-    return ThreadRow(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], bool(r[10]))
+    return ThreadRow(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10] == 1 if r[10] in (0, 1) else r[10])
 
 
 def _object(r: tuple[Any, ...]) -> ObjectRow:

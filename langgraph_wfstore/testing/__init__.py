@@ -29,7 +29,7 @@ from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
 from .contract_listing import IterationContract, ListingContract
 from .contract_metadata import FilterContract, MetadataContract
-from .contract_order import BranchContract, CausalOrderContract, LatestContract
+from .contract_order import CausalOrderContract, LatestContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
 from .contract_subgraphs import SubgraphsContract
@@ -52,7 +52,6 @@ PARTS: tuple[type[Contract], ...] = (
     IterationContract,
     CausalOrderContract,
     LatestContract,
-    BranchContract,
     ValuesContract,
     LostClassContract,
     MutationContract,

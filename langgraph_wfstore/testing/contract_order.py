@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.runnables import RunnableConfig
 
-from langgraph_wfstore.errors import BranchNotFoundError
-
 from .api import PATIENCE, Api, within
 from .contract import Contract, Reopen, assert_sound
 from .gate import Gate
@@ -228,30 +226,3 @@ class LatestContract(Contract):
 
     def contents(self, api: Api, graph: Any) -> list[str]:
         return [each.content for each in api.get_state(graph, config_of()).values["messages"]]
-
-
-class BranchContract(Contract):
-    """The `branch` key of a config, where it touches LangGraph's own calls."""
-
-    def test_an_unknown_branch_is_an_error_not_an_empty_conversation(self, api: Api) -> None:
-        put_chain(api, 1)
-        with pytest.raises(BranchNotFoundError, match="typo"):
-            api.get_tuple(config_of(branch="typo"))
-
-    def test_a_fork_can_be_named_and_read_by_its_name(self, api: Api) -> None:
-        first, second = put_chain(api, 2)
-        addressed = config_of(checkpoint_id=id_of(first), branch="draft")
-        fork = api.put(addressed, checkpoint_of({"n": "draft"}), metadata_of(1, "fork"))
-        assert fork == config_of(checkpoint_id=id_of(fork), branch="draft")
-        found = api.read(config_of(branch="draft"))
-        assert found.config == fork
-        assert found.checkpoint["channel_values"] == {"n": "draft"}
-        assert "branch" not in api.read(second).config["configurable"]
-
-    def test_a_named_branch_goes_on_by_its_name(self, api: Api) -> None:
-        first, second = put_chain(api, 2)
-        fork = api.put(config_of(checkpoint_id=id_of(first), branch="draft"), checkpoint_of({"n": "draft"}))
-        tip = put_chain(api, 3, after=fork)[-1]
-        third = put_chain(api, 1, after=second)[0]
-        assert api.read(config_of(branch="draft")).config == tip
-        assert api.read(third).parent_config == second

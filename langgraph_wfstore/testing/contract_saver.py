@@ -47,6 +47,15 @@ class PutAndGetContract(Contract):
         assert api.read(config_of(user="ann")).config == expected
         assert [found.config for found in api.list(config_of(user="ann"))] == [expected]
 
+    def test_a_branch_is_named_only_to_those_who_named_it(self, api: Api) -> None:
+        named = api.put(config_of(branch="main"), checkpoint_of())
+        assert named == config_of(checkpoint_id=id_of(named), branch="main")
+        assert api.read(config_of(branch="main")).config == named
+        assert [found.config for found in api.list(config_of(branch="main"))] == [named]
+        assert api.read(config_of()).config == config_of(checkpoint_id=id_of(named))
+        child = api.put(api.read(config_of(branch="main")).config, checkpoint_of())
+        assert api.read(child).parent_config == named
+
     def test_a_parent_config_has_exactly_the_three_keys(self, api: Api) -> None:
         parent, child = put_chain(api, 2)
         assert api.read(child).parent_config == parent

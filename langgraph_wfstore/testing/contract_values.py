@@ -81,6 +81,17 @@ class ValuesContract(Contract):
         found = api.read(api.put(config_of(), checkpoint_of(values))).checkpoint["channel_values"]
         assert same_channels(found, values)
 
+    @pytest.mark.parametrize("empty", [None, "", b"", bytearray(), (), [], {}, set()], ids=repr)
+    def test_empty_values_of_different_types_stay_different(self, api: Api, saver: WfStoreSaver, empty: Any) -> None:
+        values: dict[str, Any] = {"x": empty, "none": None, "s": "", "b": b"", "t": (), "l": [], "d": {}, "e": set()}
+        stored = api.put(config_of(), checkpoint_of(values), metadata_of(0, mine=empty))
+        api.put_writes(stored, [*values.items()], "task")
+        found = api.read(stored)
+        assert same_channels(found.checkpoint["channel_values"], values)
+        assert same({channel: value for _, channel, value in found.pending_writes or []}, values)
+        assert same(dict(found.metadata)["mine"], empty)
+        assert_sound(saver, THREAD)
+
     def test_a_megabyte_comes_back(self, api: Api) -> None:
         values = {"s": "größe" * 200_000, "b": bytes(range(256)) * 4_096}
         assert api.read(api.put(config_of(), checkpoint_of(values))).checkpoint["channel_values"] == values

@@ -89,6 +89,13 @@ class WritesContract(Contract):
         api.put_writes(stored, [("a", "second"), (RESUME, "second")], "task")
         assert api.read(stored).pending_writes == [("task", RESUME, "second"), ("task", "a", "first")]
 
+    def test_of_several_special_writes_in_one_batch_the_last_counts(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_chain(api, 1)[0]
+        for answers in (["1"], ["1", "2"], ["1", "2", "3"]):
+            api.put_writes(stored, [("a", answers), *((RESUME, answer) for answer in answers)], "task")
+            assert api.read(stored).pending_writes == [("task", RESUME, answers[-1]), ("task", "a", ["1"])]
+            assert_sound(saver, THREAD)
+
     def test_a_second_special_write_with_the_same_value_is_harmless(self, api: Api, saver: WfStoreSaver) -> None:
         stored = put_chain(api, 1)[0]
         for _ in range(3):

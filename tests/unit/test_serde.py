@@ -107,6 +107,8 @@ STANDARD = [
     set(),
     {1, "a", None, (1, 2), 2**70, "\ud800"},
     frozenset({frozenset({1}), b"x"}),
+    {(1, 2), (3,)},
+    {samples.Colour.RED, samples.Level.LOW, samples.Name.ANN},
     decimal.Decimal("1.10"),
     decimal.Decimal("-0"),
     decimal.Decimal("sNaN12"),
