@@ -303,7 +303,7 @@ def _key(row: RecordRow, record: object) -> Key:
 
 def _skeleton(row: RecordRow, entry: Entry) -> RecordRow:
     body = skeleton_body(entry.namespace, entry.checkpoint_id, entry.parent if row.kind == CHECKPOINT else None)
-    return row._replace(state=SKELETON, body=body, source=None, step=None, run=None)
+    return row._replace(state=SKELETON, body=body, within=None, source=None, step=None, run=None)
 
 
 def _heads(whole: Whole, rows: list[RecordRow]) -> list[BranchRow]:

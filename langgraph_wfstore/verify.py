@@ -113,8 +113,12 @@ def _check_thread(backend: Backend, name: bytes, tail: Tail, findings: _Findings
         life = 1 + max((life for life, _ in backend.tombstones(name)), default=0)
         if row.life != life:
             findings.add("thread", f"its life is {row.life!r}, the tombstones say {life}")
+        for kin in backend.kin(row.lineage or 0):
+            found = backend.find(kin.name)
+            if found is None or found.row.number != kin.number:
+                findings.add("thread", f"a row that shares its lineage, number {kin.number}, is not found by its name")
     except _BROKEN as error:
-        findings.add("thread", f"its tombstones cannot be read ({error})")
+        findings.add("thread", f"its tombstones, or the threads that share its lineage, cannot be read ({error})")
 
 
 def _rows(backend: Backend, tail: Tail, findings: _Findings) -> Iterator[RecordRow]:
@@ -203,9 +207,9 @@ def _check_skeleton(row: RecordRow, findings: _Findings) -> None:
         findings.add(where, "what is left of a removed record names another namespace than its index")
     if row.kind not in (CHECKPOINT, WRITE):
         findings.add(where, "only checkpoints and writes are removed")
-    left = (row.source, row.step, row.run, *([row.branch] if row.kind == WRITE or namespace else []))
+    left = (row.within, row.source, row.step, row.run, *([row.branch] if row.kind == WRITE or namespace else []))
     if row.kind == WRITE:
-        left += (row.space, row.position, row.within)
+        left += (row.space, row.position)
     if any(value is not None for value in left):
         findings.add(where, "a removed record has index values left")
 

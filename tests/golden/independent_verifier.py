@@ -1,0 +1,602 @@
+"""A verifier of langgraph_wfstore's SQLite files, written from FORMAT.md alone; it imports nothing of the package.
+
+    python independent_verifier.py FILE.db [dictionary-1.zdict]
+
+Needs Python's standard library and `zstandard`. The section numbers are FORMAT.md's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sqlite3
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
+KINDS = ("checkpoint", "write", "branch", "removal")
+KEYS = {
+    "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id run_id source "
+    "step ts updated_channels v versions_seen within",
+    "write": "checkpoint_id format kind namespace task_id task_path writes",
+    "branch": "base current first format kind name number",
+    "removal": "digest format kind reason removed",
+}
+KEPT, SKELETON = 0, 2
+OBJECT, LIST, MAP = 0, 1, 2
+
+
+class Damaged(Exception):
+    """Bytes that are not what the format allows."""
+
+
+# ---------------------------------------------------------------- section 2: canonical JSON
+
+
+def canonical(value: Any) -> bytes:
+    """The one encoding of a value."""
+    _refuse(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
+
+
+def _refuse(value: Any) -> None:
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return
+    if isinstance(value, int):
+        if abs(value) > 2**53 - 1:
+            raise Damaged("an integer beyond 53 bits")
+    elif isinstance(value, list):
+        for item in value:
+            _refuse(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not key.isascii():
+                raise Damaged("a key that is not ASCII")
+            _refuse(item)
+    else:
+        raise Damaged(f"{type(value).__name__} is not allowed")
+
+
+def parse(body: bytes) -> Any:
+    """The value behind canonical bytes; Damaged if they are not canonical."""
+    try:
+        value = json.loads(body.decode("utf-8"))
+        same = canonical(value) == body
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"no JSON: {error}") from error
+    if not same:
+        raise Damaged("not canonical JSON")
+    return value
+
+
+def encode_text(text: str) -> Any:
+    """A user's text."""
+    if not any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+        return text
+    if any(0xD800 <= ord(a) <= 0xDBFF and 0xDC00 <= ord(b) <= 0xDFFF for a, b in zip(text, text[1:], strict=False)):
+        return {"u8": utf8(text).hex()}
+    return {"u16": text.encode("utf-16-be", "surrogatepass").hex()}
+
+
+def decode_text(value: Any) -> str:
+    """The text behind `encode_text`; Damaged if it is not the one encoding of it."""
+    try:
+        if isinstance(value, str):
+            return value
+        ((form, data),) = value.items()
+        text = bytes.fromhex(data).decode({"u8": "utf-8", "u16": "utf-16-be"}[form], "surrogatepass")
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"no text: {value!r}") from error
+    if encode_text(text) != value:
+        raise Damaged(f"not the encoding of its text: {value!r}")
+    return text
+
+
+def check_version(value: Any) -> None:
+    """Damaged if this is no channel version."""
+    if type(value) is int or isinstance(value, str) or (isinstance(value, dict) and set(value) & {"u8", "u16"}):
+        return
+    ((form, text),) = value.items()
+    right = str(int(text)) == text and abs(int(text)) >= 2**53 if form == "i" else repr(float(text)) == text
+    if form not in ("i", "f") or not right:
+        raise Damaged(f"no version: {value!r}")
+
+
+def utf8(text: str) -> bytes:
+    """UTF-8 with surrogates."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def check_names(pairs: list[Any]) -> None:
+    """Damaged unless the first columns are texts in ascending order, each once."""
+    names = [utf8(decode_text(pair[0])) for pair in pairs]
+    if names != sorted(set(names)):
+        raise Damaged("names are not in order")
+
+
+# ---------------------------------------------------------------- sections 3 and 5: digests and ids
+
+
+def digest(kind: str, *parts: bytes) -> bytes:
+    """The domain-separated digest."""
+    framed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return hashlib.sha256(b"wfstore/1 " + kind.encode("ascii") + b"\0" + framed).digest()
+
+
+def object_id(secret: bytes, tag: str, data: bytes, nonce: bytes | None = None) -> bytes:
+    """The id of an object."""
+    key = hashlib.sha256(data).digest()
+    if nonce is None:
+        nonce = hmac.new(secret, key, hashlib.sha256).digest()[:16]
+    return digest("object", utf8(tag), nonce, key)
+
+
+def runs(strings: list[bytes]) -> list[bytes]:
+    """The runs of a sequence, each concatenated."""
+    found: list[bytes] = []
+    run: list[bytes] = []
+    for string in strings:
+        run.append(string)
+        if len(run) == 1024 or (len(run) >= 2 and string[-1] % 32 == 0):
+            found.append(b"".join(run))
+            run = []
+    if run:
+        found.append(b"".join(run))
+    return found
+
+
+def list_id(items: list[bytes]) -> bytes:
+    """The id of a list from its items, 33 bytes each."""
+    level = [digest("list-leaf", run) for run in runs(items)]
+    while len(level) > 1:
+        level = [digest("list-node", run) for run in runs(level)]
+    return digest("list", level[0] if level else b"", len(items).to_bytes(8, "big"))
+
+
+def map_id(shell: bytes, lists: list[tuple[int, bytes]]) -> bytes:
+    """The id of a map from its shell's id and its lists' positions and ids."""
+    return digest("map", shell, *(part for at, name in lists for part in (at.to_bytes(8, "big"), name)))
+
+
+def index(kind: str, *parts: bytes) -> int:
+    """The signed number of an index column (section 11)."""
+    return int.from_bytes(digest(kind, *parts)[:8], "big", signed=True)
+
+
+def seal_id(ordinal: int, previous: bytes | None, arrived: list[bytes]) -> bytes:
+    """The id of a seal (section 7)."""
+    body = {
+        "format": 1,
+        "kind": "seal",
+        "ordinal": ordinal,
+        "previous": None if previous is None else _text_of(previous),
+        "records": [_text_of(name) for name in sorted(arrived)],
+        "order": _text_of(digest("order", *arrived)),
+    }
+    return digest("seal", canonical(body))
+
+
+def removed_digest(parts: list[tuple[bytes, int, int, bytes]]) -> bytes:
+    """The digest over removed records (section 8): id, kind, state, remains."""
+    return digest("removed", *(name + bytes([kind, state]) + remains for name, kind, state, remains in sorted(parts)))
+
+
+def _text_of(name: bytes) -> str:
+    return "sha256:" + name.hex()
+
+
+def read_digest(value: Any) -> bytes:
+    """The 32 bytes of a digest's text."""
+    if isinstance(value, str) and value.startswith("sha256:") and len(value) == 71:
+        data = bytes.fromhex(value[7:])
+        if _text_of(data) == value:
+            return data
+    raise Damaged(f"no digest: {value!r}")
+
+
+def read_reference(value: Any) -> tuple[int, bytes]:
+    """Form and id that a reference names."""
+    if isinstance(value, dict):
+        ((form, name),) = value.items()
+        if form not in ("list", "map"):
+            raise Damaged(f"no reference: {value!r}")
+        return (LIST if form == "list" else MAP), read_digest(name)
+    return OBJECT, read_digest(value)
+
+
+# ---------------------------------------------------------------- section 12: packing, lists, maps
+
+
+class Unpacker:
+    """Reads packed bytes."""
+
+    def __init__(self, dictionary: bytes) -> None:
+        kind = zstandard.FORMAT_ZSTD1_MAGICLESS
+        self._plain = zstandard.ZstdDecompressor(format=kind)
+        self._trained = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(dictionary), format=kind)
+
+    def unpack(self, stored: bytes) -> bytes:
+        """The bytes that were packed."""
+        if not stored or stored[0] > 2:
+            raise Damaged("packed in an unknown way")
+        if stored[0] == 0:
+            return stored[1:]
+        size, at = varint(stored, 1)
+        reader = self._plain if stored[0] == 1 else self._trained
+        try:
+            data = reader.decompress(stored[at:], max_output_size=size, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise Damaged(f"packed bytes: {error}") from error
+        if len(data) != size:
+            raise Damaged("packed bytes of another size")
+        return data
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """An integer and where the next one starts."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            break
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise Damaged("no number")
+
+
+def stored_list(data: bytes, known: dict[int, list[int]]) -> tuple[int, list[int]]:
+    """Base and flagged numbers of a stored list; `known` are those of the lists before it."""
+    base, at = varint(data, 0)
+    if base and base not in known:
+        raise Damaged(f"its base {base} is not there")
+    below = known[base] if base else []
+    numbers: list[int] = []
+    while at < len(data):
+        header, at = varint(data, at)
+        count = header >> 1
+        if header & 1:
+            last = 0
+            for _ in range(count):
+                zigzag, at = varint(data, at)
+                last += zigzag >> 1 if zigzag % 2 == 0 else -((zigzag + 1) >> 1)
+                numbers.append(last)
+        else:
+            start, at = varint(data, at)
+            if start + count > len(below):
+                raise Damaged("copies more than its base has")
+            numbers += below[start : start + count]
+    return base, numbers
+
+
+def stored_map(data: bytes) -> tuple[int, list[tuple[int, int]]]:
+    """Shell's number, and (position, list's number)."""
+    shell, at = varint(data, 0)
+    lists = []
+    while at < len(data):
+        position, at = varint(data, at)
+        number, at = varint(data, at)
+        lists.append((position, number))
+    return shell, lists
+
+
+# ---------------------------------------------------------------- section 9: verification
+
+
+@dataclass
+class Row:
+    """One record as stored, its body unpacked and parsed."""
+
+    number: int
+    kind: int
+    id: bytes
+    state: int
+    ordinal: int | None
+    seal: bytes | None
+    columns: tuple[Any, ...]
+    body: bytes = b""
+    value: Any = None
+
+
+@dataclass
+class Report:
+    """What was found in one thread."""
+
+    problems: list[str] = field(default_factory=list)
+    records: int = 0
+    sealed: int = 0
+    unsealed: int = 0
+    pruned: int = 0
+    head: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+class Lineage:
+    """All objects of a lineage, with their recomputed ids."""
+
+    def __init__(self, db: sqlite3.Connection, number: int, secret: bytes, unpacker: Unpacker) -> None:
+        self.problems: list[str] = []
+        self.by_id: dict[bytes, tuple[int, int]] = {}
+        self.counts = {"object": 0, "list": 0, "map": 0}
+        self._ids: dict[int, bytes] = {}
+        self._lists: dict[int, list[int]] = {}
+        self.parts: dict[int, set[int]] = {}
+        rows = db.execute(
+            "SELECT key, id, form, tag, nonce, data FROM object WHERE key BETWEEN ? AND ? ORDER BY key",
+            (number << 32, number << 32 | 0xFFFFFFFF),
+        ).fetchall()
+        for key, name, *_ in rows:
+            self._ids[key & 0xFFFFFFFF] = name
+        for key, name, form, tag, nonce, packed in rows:
+            own = key & 0xFFFFFFFF
+            try:
+                found = self._identify(own, form, tag, nonce, unpacker.unpack(packed), secret)
+                if found != name:
+                    raise Damaged("does not match its id")
+            except (Damaged, KeyError, TypeError) as error:
+                self.problems.append(f"object {own}: {error}")
+            if name in self.by_id:
+                self.problems.append(f"object {own}: the id of object {self.by_id[name][0]}")
+            self.by_id[name] = (own, form)
+
+    def _identify(self, own: int, form: int, tag: str, nonce: bytes | None, data: bytes, secret: bytes) -> bytes:
+        if form == OBJECT:
+            self.counts["object"] += 1
+            self.parts[own] = set()
+            return object_id(secret, tag, data, nonce)
+        if tag != "" or nonce is not None:
+            raise Damaged("a list or map with a tag or nonce")
+        if form == LIST:
+            self.counts["list"] += 1
+            base, flagged = stored_list(data, self._lists)
+            self._lists[own] = flagged
+            self.parts[own] = {n >> 2 for n in flagged} | ({base} if base else set())
+            return list_id([bytes([n & 3]) + self._ids[n >> 2] for n in flagged])
+        self.counts["map"] += 1
+        shell, lists = stored_map(data)
+        self.parts[own] = {shell, *(n for _, n in lists)}
+        return map_id(self._ids[shell], [(at, self._ids[n]) for at, n in lists])
+
+    def unreached(self, names: set[bytes]) -> list[int]:
+        """Numbers of the objects that nothing needs."""
+        todo = [self.by_id[name][0] for name in names if name in self.by_id]
+        reached: set[int] = set()
+        while todo:
+            number = todo.pop()
+            if number not in reached:
+                reached.add(number)
+                todo += self.parts.get(number, ())
+        return sorted(set(self._ids) - reached)
+
+
+class Thread:
+    """The records of a thread, and what is wrong with them."""
+
+    def __init__(self, db: sqlite3.Connection, row: tuple[Any, ...], unpacker: Unpacker) -> None:
+        self.number, self.current, self.branches, self.nested = row
+        self.report = Report()
+        self.rows: list[Row] = []
+        self.named: list[tuple[Row, int, bytes]] = []
+        found = db.execute(
+            "SELECT key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run "
+            "FROM record WHERE key BETWEEN ? AND ? ORDER BY key",
+            (self.number << 32, self.number << 32 | 0xFFFFFFFF),
+        ).fetchall()
+        self.branch_rows = db.execute(
+            "SELECT number, name, base FROM branch WHERE thread = ? ORDER BY number", (self.number,)
+        ).fetchall()
+        for place, (key, kind, name, state, packed, ordinal, seal, *columns) in enumerate(found, 1):
+            record = Row(key & 0xFFFFFFFF, kind, name, state, ordinal, seal, tuple(columns))
+            self.rows.append(record)
+            try:
+                if record.number != place:
+                    raise Damaged("its number is out of order")
+                record.body = unpacker.unpack(packed)
+                record.value = parse(record.body)
+                self._read(record)
+            except (Damaged, ValueError, KeyError, TypeError, IndexError) as error:
+                self.problem(record, f"{type(error).__name__}: {error}")
+
+    def problem(self, row: Row, what: str) -> None:
+        self.report.problems.append(f"record {row.number}: {what}")
+
+    def _read(self, row: Row) -> None:
+        value = row.value
+        if row.state == SKELETON:
+            namespace, name, _ = (None if part is None else decode_text(part) for part in value)
+            self._columns(row, utf8(namespace or ""), utf8(name or ""), (None,) * 3)
+            return
+        kind = KINDS[row.kind]
+        if row.state not in (0, 1) or sorted(value) != KEYS[kind].split() or (value["format"], value["kind"]) != (1, kind):
+            raise Damaged("not a record of its kind, or of an unknown format")
+        if digest(kind, row.body) != row.id:
+            raise Damaged("its content does not match its id")
+        if kind in ("checkpoint", "write"):
+            self._names(row, value)
+            run = None if kind == "write" or value["run_id"] is None else index("run", utf8(decode_text(value["run_id"])))
+            rest = (value.get("source"), value.get("step"), run)
+            self._columns(row, utf8(decode_text(value["namespace"])), utf8(decode_text(value["checkpoint_id"])), rest)
+        elif any(column is not None for column in row.columns):
+            raise Damaged("it has index values")
+
+    def _names(self, row: Row, value: Any) -> None:
+        if row.kind == 1:
+            if [w[0] for w in value["writes"]] != sorted(w[0] for w in value["writes"]):
+                raise Damaged("writes are not in order")
+            self.named += [(row, *read_reference(w[2])) for w in value["writes"]]
+            return
+        check_names(value["channels"])
+        check_names(value["versions_seen"])
+        for _, seen in value["versions_seen"]:
+            check_names(seen)
+        for version in [v for _, v, _ in value["channels"] if v is not None]:
+            check_version(version)
+        references = [value["metadata"], value["extra"], *(r for _, _, r in value["channels"])]
+        self.named += [(row, *read_reference(r)) for r in references if r is not None]
+
+    def _columns(self, row: Row, namespace: bytes, name: bytes, rest: tuple[Any, ...]) -> None:
+        anchor, space, _, _, within, *stored = row.columns
+        if anchor != index("anchor", namespace, name):
+            raise Damaged("column anchor")
+        if space != (None if row.kind else index("namespace", namespace) if namespace else 0):
+            raise Damaged("column space")
+        if row.state != SKELETON:
+            above = None if row.kind or row.value["within"] is None else utf8(decode_text(row.value["within"]))
+            if within != (None if above is None else index("anchor", b"", above)):
+                raise Damaged("column within")
+        if tuple(stored) != rest:
+            raise Damaged("columns source, step, run")
+
+    def run(self, lineage: Lineage) -> Report:
+        report = self.report
+        report.records = len(self.rows)
+        self._seals()
+        self._removals()
+        self._structure()
+        for row, form, name in self.named:
+            found = lineage.by_id.get(name)
+            if (found is None and row.state == KEPT) or (found is not None and found[1] != form):
+                self.problem(row, f"names {name.hex()}, which is missing or of another form")
+        report.problems += lineage.problems
+        report.counts = dict(lineage.counts)
+        return report
+
+    def _seals(self) -> None:
+        report, previous, ordinal, arrived = self.report, None, 0, []
+        for row in self.rows:
+            arrived.append(row.id)
+            if row.seal is None and row.ordinal is None:
+                continue
+            if row.seal != seal_id(ordinal, previous, arrived) or row.ordinal != ordinal:
+                self.problem(row, f"seal {ordinal} does not match")
+            previous, ordinal, arrived = row.seal, ordinal + 1, []
+        report.unsealed = len(arrived)
+        report.sealed = len(self.rows) - len(arrived)
+        report.head = None if previous is None else _text_of(previous)
+
+    def _removals(self) -> None:
+        gone = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in self.rows if r.state != KEPT]
+        self.report.pruned = len(gone)
+        stated = [r.value for r in self.rows if r.kind == 3 and r.value]
+        if not stated:
+            if gone:
+                self.report.problems.append("removals: nothing states what was removed")
+        elif (stated[-1]["removed"], stated[-1]["digest"]) != (len(gone), _text_of(removed_digest(gone))):
+            self.report.problems.append("removals: the last removal record states others")
+
+    def _structure(self) -> None:
+        """Parents, replaced writes, branches."""
+        found: dict[tuple[str, str], Row] = {}
+        for row in self.rows:
+            if row.kind == 0 and row.value:
+                namespace, name, _ = self._place(row)
+                if (namespace, name) in found:
+                    self.problem(row, "a second record of its checkpoint")
+                found.setdefault((namespace, name), row)
+        by_id = {row.id: row for row in self.rows}
+        starts = [r for r in self.rows if r.kind == 2 and r.value]
+        begins = {read_digest(r.value["first"]): r.value["number"] for r in starts}
+        latest: dict[tuple[Any, ...], bytes] = {}
+        for row in self.rows:
+            if not row.value:
+                continue
+            if row.kind == 0:
+                namespace, _, above = self._place(row)
+                parent = None if above is None else found.get((namespace, above))
+                earlier = parent if parent is not None and parent.number < row.number else None
+                if row.state != SKELETON and row.value["parent"] != (earlier and _text_of(earlier.id)):
+                    self.problem(row, "its parent is another record")
+                position, branch = row.columns[2:4]
+                if parent is not None and parent.columns[2] >= position:
+                    self.problem(row, "it is not listed behind its parent")
+                expected = begins.get(row.id, earlier.columns[3] if earlier is not None else 0)
+                if branch != (None if namespace else expected):
+                    self.problem(row, "it is on another branch")
+            elif row.kind == 1 and row.state != SKELETON:
+                self._replaced(row, latest, found)
+        self._branches(starts, by_id)
+
+    @staticmethod
+    def _place(row: Row) -> tuple[str, str, str | None]:
+        value = row.value
+        parts = value if row.state == SKELETON else [value[k] for k in ("namespace", "checkpoint_id", "parent_checkpoint_id")]
+        namespace, name, above = (None if part is None else decode_text(part) for part in parts)
+        return namespace or "", name or "", above
+
+    def _replaced(self, row: Row, latest: dict[tuple[Any, ...], bytes], found: dict[tuple[str, str], Row]) -> None:
+        value = row.value
+        namespace, name, task = (decode_text(value[k]) for k in ("namespace", "checkpoint_id", "task_id"))
+        checkpoint = found.get((namespace, name))
+        for at, _, _, replaces in value["writes"]:
+            key = (namespace, name, task, at)
+            old = latest.get(key)
+            if (checkpoint is None or checkpoint.state == KEPT) and replaces != (old and _text_of(old)):
+                self.problem(row, f"write {at} replaces another one")
+            latest[key] = row.id
+
+    def _branches(self, starts: list[Row], by_id: dict[bytes, Row]) -> None:
+        current = 0
+        expected: list[tuple[int, bytes, int | None]] = [(0, b"main", None)] if starts else []
+        for number, row in enumerate(starts, 1):
+            value = row.value
+            first = by_id.get(read_digest(value["first"]))
+            if value["number"] != number or first is None or first.number != row.number - 1:
+                self.problem(row, "it does not start the next branch")
+            base = None if value["base"] is None else by_id[read_digest(value["base"])].number
+            expected.append((number, utf8(decode_text(value["name"])), base))
+            current = number if value["current"] else current
+        if self.branch_rows != expected:
+            self.report.problems.append("branches: the table says something else than the records")
+        nested = any(r.kind == 0 and r.columns[1] != 0 for r in self.rows)
+        if (self.current, self.branches, self.nested) != (current, len(starts) + 1, nested):
+            self.report.problems.append("thread: its columns say something else than the records")
+
+
+def verify(path: str | Path, dictionary: str | Path = DICTIONARY) -> dict[str, Report]:
+    """A report per thread of a file, by thread id."""
+    db = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        pragmas = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        if pragmas != [0x57665374, 1]:
+            raise Damaged(f"not a store of layout 1: {pragmas}")
+        unpacker = Unpacker(Path(dictionary).read_bytes())
+        reports: dict[str, Report] = {}
+        for number, secret in db.execute("SELECT no, secret FROM lineage ORDER BY no").fetchall():
+            lineage = Lineage(db, number, secret, unpacker)
+            rows = db.execute(
+                "SELECT no, current, branches, nested, name FROM thread WHERE lineage = ? ORDER BY no", (number,)
+            ).fetchall()
+            threads = {name.decode("utf-8", "surrogatepass"): Thread(db, tuple(row), unpacker) for *row, name in rows}
+            unreached = lineage.unreached({name for t in threads.values() for _, _, name in t.named})
+            lineage.problems += [f"object {n}: no record names it" for n in unreached]
+            reports |= {name: thread.run(lineage) for name, thread in threads.items()}
+        return reports
+    finally:
+        db.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Print a report per thread; 0 if all are sound."""
+    reports = verify(*arguments)
+    for name, report in reports.items():
+        state = "ok" if report.ok else f"{len(report.problems)} PROBLEMS"
+        print(f"{name!r}: {state}; {report.sealed} sealed, {report.unsealed} unsealed, {report.pruned} removed")
+        print(f"  head {report.head}; " + ", ".join(f"{n} {what}s" for what, n in report.counts.items()))
+        for problem in report.problems:
+            print(f"  {problem}")
+    return 0 if all(report.ok for report in reports.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
