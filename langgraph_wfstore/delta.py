@@ -91,7 +91,7 @@ def _target(store: WfStore, view: ThreadView, namespace: str, checkpoint_id: str
     if not view.stored:
         return None
     if checkpoint_id is None:
-        return store._latest(view, namespace, None)
+        return store._latest(view, namespace, None, (None, None))
     return view.entry(store.backend, namespace, checkpoint_id)
 
 

@@ -134,17 +134,23 @@ def seal_id(record: SealRecord) -> bytes:
     return record_id(Kind.SEAL, seal_body(record))
 
 
-def skeleton_body(namespace: str, checkpoint_id: str, parent_checkpoint_id: str | None) -> bytes:
-    """What a removed record leaves behind beside its id: which checkpoint it was, or was anchored at."""
+def skeleton_body(namespace: str, checkpoint_id: str, parent_checkpoint_id: str | None, deleted: bool) -> bytes:
+    """What a removed record leaves behind beside its id.
+
+    Args:
+        namespace, checkpoint_id: which checkpoint it was, or was anchored at.
+        deleted: whether it went with its run, so that what the run puts late is refused.
+    """
     parent = None if parent_checkpoint_id is None else text(parent_checkpoint_id)
-    return encode([text(namespace), text(checkpoint_id), parent])
+    return encode([text(namespace), text(checkpoint_id), parent, deleted])
 
 
-def read_skeleton(body: bytes) -> tuple[str, str, str | None]:
-    """Namespace, checkpoint id and parent checkpoint id behind `skeleton_body`."""
+def read_skeleton(body: bytes) -> tuple[str, str, str | None, bool]:
+    """Namespace, checkpoint id, parent checkpoint id and whether it was deleted, behind `skeleton_body`."""
     try:
-        namespace, checkpoint_id, parent = _rows([decode(body)], 3)[0]
-        return from_text(namespace), from_text(checkpoint_id), None if parent is None else from_text(parent)
+        namespace, checkpoint_id, parent, deleted = _rows([decode(body)], 4)[0]
+        above = None if parent is None else from_text(parent)
+        return from_text(namespace), from_text(checkpoint_id), above, bool(deleted)
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
             f"the remains of a removed record cannot be read ({error}); run thread.verify()"

@@ -21,6 +21,7 @@ class Arrival:
         parents: per namespace the checkpoint whose superstep this one belongs to (LangGraph's metadata["parents"]).
         deliberate: whether its run addressed an older state on purpose; None if nothing is known of its run.
         read: number of the thread's last record when its run read the thread; None if nothing is known.
+        branch: the branch that its config names, if it names one.
     """
 
     namespace: str
@@ -29,6 +30,7 @@ class Arrival:
     parents: Mapping[str, str]
     deliberate: bool | None
     read: int | None
+    branch: str | None = None
 
 
 @dataclass(slots=True)
@@ -161,9 +163,10 @@ class Line:
 def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> Line:
     """The branch that a new checkpoint of the root namespace advances, or starts.
 
-    A checkpoint on the head of a branch advances it. On anything else it starts a branch, which becomes current if
-    its run read the thread after the current head was put, so that a deliberate fork is what is read next, and the
-    late put of a run that was overtaken or cancelled is not.
+    A checkpoint on the head of a branch advances it: the branch its config names, else the current one, else its
+    parent's. On anything else it starts a branch, named as its config says or fork-N. That becomes current if its run
+    read the thread after the current head was put, so that a deliberate fork is what is read next, and the late put of
+    a run that was overtaken or cancelled is not.
     """
     row = view.row
     assert row is not None
@@ -171,15 +174,21 @@ def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> 
     base = parent.row.seq if parent is not None and parent.row is not None else None
     if base is not None and parent is not None and parent.row is not None:
         own = parent.row.branch or 0
-        for number in (row.current, own):
-            if view.heads[number].head == base:
+        for number in (branch_named(view, arrival.branch), row.current, own):
+            if number is not None and view.heads[number].head == base:
                 return Line(view.heads[number]._replace(head=seq), started=False, current=number == row.current)
     if not any(branch.head for branch in view.heads.values()):
         return Line(view.heads[0]._replace(head=seq), started=False, current=True)
     number = max(view.heads) + 1
     names = {branch.name for branch in view.heads.values()}
-    name = next(n for i in range(1, number + 2) if (n := utf8(f"fork-{i}")) not in names)
+    wanted = [arrival.branch] if arrival.branch is not None else []
+    name = next(n for b in (*wanted, *(f"fork-{i}" for i in range(1, number + 2))) if (n := utf8(b)) not in names)
     return Line(BranchRow(number, name, base, seq), started=True, current=_becomes_current(view, backend, arrival))
+
+
+def branch_named(view: ThreadView, name: str | None) -> int | None:
+    """The number of the branch of that name, if there is one."""
+    return None if name is None else next((b.number for b in view.heads.values() if b.name == utf8(name)), None)
 
 
 def _becomes_current(view: ThreadView, backend: Backend, arrival: Arrival) -> bool:
@@ -190,3 +199,39 @@ def _becomes_current(view: ThreadView, backend: Backend, arrival: Arrival) -> bo
     if arrival.read is not None:
         return arrival.read >= head.row.seq
     return not head.mine or arrival.checkpoint_id > head.checkpoint_id
+
+
+def belongs(view: ThreadView, backend: Backend, entry: Entry, within: str | None, last_root: str | None = None) -> bool:
+    """Whether a sub-graph's checkpoint belongs to a root checkpoint or an ancestor of it.
+
+    Args:
+        within: the root checkpoint; None admits everything.
+        last_root: what to start from while `within` is still on its way to the store.
+    """
+    assert entry.record is not None
+    assert entry.row is not None
+    own = entry.record.within
+    if within is None or own is None or own == within:
+        return True
+    root = _stored(view, backend, within) or _stored(view, backend, last_root)
+    if root is None:
+        return True
+    known = _stored(view, backend, own) is not None
+    position = entry.row.position or 0
+    while root is not None and root.row is not None:
+        if root.checkpoint_id == own:
+            return True
+        above = _stored(view, backend, root.parent)
+        if (root.row.position or 0) < position:
+            return False
+        if not known and (above is None or above.row is None or (above.row.position or 0) < position):
+            # Durability "exit" stores a run's last root checkpoint only: the next one behind the entry is its run's.
+            between = backend.checkpoints(view.number, 0, root.row.position, 1, {})
+            return not between or (between[0].position or 0) < position
+        root = above
+    return False
+
+
+def _stored(view: ThreadView, backend: Backend, checkpoint_id: str | None) -> Entry | None:
+    entry = None if checkpoint_id is None else view.entry(backend, "", checkpoint_id)
+    return entry if entry is not None and entry.row is not None else None

@@ -41,6 +41,7 @@ class CheckpointInput:
         metadata: any mapping; `source`, `step`, `run_id` and `parents` have LangGraph's meaning.
         extra: what else the checkpoint holds.
         run: what its run read, if that is known.
+        branch: the branch that the config names, if it names one.
     """
 
     namespace: str
@@ -56,6 +57,7 @@ class CheckpointInput:
     metadata: Mapping[str, Any]
     extra: Mapping[str, Any]
     run: RunRead | None = None
+    branch: str | None = None
 
     @property
     def parents(self) -> Mapping[str, str]:
@@ -76,6 +78,7 @@ class WritesInput:
     task_path: str
     writes: Sequence[tuple[int, str, Any]]
     run: RunRead | None = None
+    run_id: str | None = None
     ends_run: bool = False
 
 
@@ -139,8 +142,10 @@ def plan_checkpoint(
     """
     assert view.row is not None
     parent = None if new.parent is None else view.entry(backend, new.namespace, new.parent)
-    refuse_deleted(view, backend, new.run, [(new.namespace, new.parent)] if new.parent is not None else [])
-    _refuse_deleted_run(backend, new)
+    named = [(new.namespace, new.checkpoint_id)]
+    if new.parent is not None:
+        named.append((new.namespace, new.parent))
+    refuse_deleted(view, backend, new.run, _run_id(new), named)
     placement = Placement(view.lineage, _numbers(view, backend))
     existing = view.entry(backend, new.namespace, new.checkpoint_id)
     values = (*encoded.channels.values(), encoded.metadata, encoded.extra)
@@ -198,7 +203,7 @@ def _checkpoint_plan(
     assert view.row is not None
     deliberate = True if record.source in ("update", "fork") else None
     read = None if new.run is None else new.run.last
-    arrival = Arrival(new.namespace, new.checkpoint_id, new.parent, new.parents, deliberate, read)
+    arrival = Arrival(new.namespace, new.checkpoint_id, new.parent, new.parents, deliberate, read, new.branch)
     seq = view.last + 1
     spot = spot_for(view, backend, arrival, seq)
     line = None if new.namespace else line_for(view, backend, arrival, seq)
@@ -254,19 +259,20 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     Raises:
         ThreadDeletedError: they belong to a life of the thread that was deleted.
     """
-    refuse_deleted(view, backend, new.run, [(new.namespace, new.checkpoint_id)])
-    placement = Placement(view.lineage, _numbers(view, backend))
-    placement.prepare(values)
+    refuse_deleted(view, backend, new.run, new.run_id, [(new.namespace, new.checkpoint_id)])
     entry = view.entry(backend, new.namespace, new.checkpoint_id)
     stored = entry.effective() if entry is not None else {}
+    # Of several writes of one index in a batch the last one counts.
+    latest = {idx: (channel, value) for (idx, channel, _), value in zip(new.writes, values, strict=True)}
+    asked = {idx: write for idx, write in latest.items() if idx < 0 or (new.task_id, idx) not in stored}
+    placement = Placement(view.lineage, _numbers(view, backend))
+    placement.prepare(value for _, value in asked.values())
     accepted: list[Write] = []
-    for (idx, channel, _), value in zip(new.writes, values, strict=True):
+    for idx, (channel, value) in asked.items():
         old = stored.get((new.task_id, idx))
         ref = placement.ref(value)
-        if old is None:
-            accepted.append(Write(idx, channel, ref, None))
-        elif idx < 0 and (old[0].value, old[0].channel) != (ref, channel):
-            accepted.append(Write(idx, channel, ref, old[2].id))
+        if old is None or (old[0].value, old[0].channel) != (ref, channel):
+            accepted.append(Write(idx, channel, ref, None if old is None else old[2].id))
     if not accepted:
         return None
     record = WriteRecord(
@@ -280,20 +286,30 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     return Plan(batch, [(batch.records[0], record)], placement)
 
 
-def refuse_deleted(view: ThreadView, backend: Backend, run: RunRead | None, named: Sequence[tuple[str, str]]) -> None:
-    """ThreadDeletedError if a run, or a checkpoint that an operation names, belongs to a deleted life."""
+def refuse_deleted(
+    view: ThreadView, backend: Backend, run: RunRead | None, run_id: str | None, named: Sequence[tuple[str, str]]
+) -> None:
+    """ThreadDeletedError if an operation, or a checkpoint that it names, belongs to a deleted life or a deleted run."""
     if run is not None and run.life != view.life:
         raise _deleted(view, f"its run read life {run.life} of the thread, which has life {view.life} now")
-    if view.life == 1:
-        return
-    unknown = [key for key in named if (e := view.entry(backend, *key)) is None or e.row is None]
-    if not unknown:
-        return
-    for life, hashes in backend.tombstones(view.name):
-        gone = {hashes[i : i + 8] for i in range(0, len(hashes), 8)}
-        for namespace, checkpoint_id in unknown:
-            if keyed_hash(backend.store_secret, namespace, checkpoint_id) in gone:
-                raise _deleted(view, f"checkpoint {checkpoint_id!r} was deleted with life {life}")
+    entries = {key: view.entry(backend, *key) for key in named}
+    run_ids = {run_id} if run_id is not None else set()
+    for key, entry in entries.items():
+        if entry is None or entry.row is None or entry.row.state == KEPT:
+            continue
+        if entry.deleted:
+            raise _deleted(view, f"checkpoint {key[1]!r} was deleted with its run")
+        if entry.record is not None and entry.record.run_id is not None:
+            run_ids.add(entry.record.run_id)
+    hashes = {run_hash(backend.store_secret, each): each for each in run_ids}
+    for gone in backend.deleted_runs(list(hashes)) if hashes else ():
+        raise _deleted(view, f"run {hashes[gone]!r} was deleted by delete_for_runs")
+    unknown = [key for key, entry in entries.items() if entry is None or entry.row is None]
+    for life, tombstone in backend.tombstones(view.name) if unknown and view.life > 1 else ():
+        known = {tombstone[i : i + 8] for i in range(0, len(tombstone), 8)}
+        for key in unknown:
+            if keyed_hash(backend.store_secret, *key) in known:
+                raise _deleted(view, f"checkpoint {key[1]!r} was deleted with life {life}")
 
 
 def keyed_hash(secret: bytes, namespace: str, checkpoint_id: str) -> bytes:
@@ -306,22 +322,11 @@ def run_hash(secret: bytes, run_id: str) -> bytes:
     return hmac.digest(secret, b"run " + utf8(run_id), "sha256")[:16]
 
 
-def _refuse_deleted_run(backend: Backend, new: CheckpointInput) -> None:
-    run_id = _run_id(new)
-    if run_id is not None:
-        name = run_hash(backend.store_secret, run_id)
-        if backend.deleted_runs([name]):
-            raise ThreadDeletedError(
-                f"checkpoint {new.checkpoint_id!r} was refused: its run {run_id!r} was deleted by delete_for_runs; "
-                "start a new run"
-            )
-
-
 def _deleted(view: ThreadView, why: str) -> ThreadDeletedError:
     name = view.name.decode("utf-8", "surrogatepass")
     return ThreadDeletedError(
-        f"thread {name!r} was deleted while this operation was on its way, and the operation was refused: {why}. "
-        "Invoke the graph again to start the thread afresh"
+        f"an operation on thread {name!r} came after a deletion and was refused: {why}. Nothing was written; "
+        "invoke the graph again to go on with what there is now"
     )
 
 

@@ -78,7 +78,7 @@ def delete_for_runs(store: WfStore, run_ids: Sequence[str]) -> None:
     if not run_ids:
         return
     runs = {run_of(run_id) for run_id in run_ids}
-    hashes = [run_hash(store.backend.store_secret, run_id) for run_id in run_ids]
+    store.backend.mark_deleted_runs([run_hash(store.backend.store_secret, run_id) for run_id in run_ids])
     for number in store.backend.threads_of_runs(sorted(runs)):
 
         def plan(number: int = number) -> Rewrite | None:
@@ -89,9 +89,7 @@ def delete_for_runs(store: WfStore, run_ids: Sequence[str]) -> None:
             gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
             if not gone:
                 return None
-            change = _change(store, [(whole, gone, "delete_for_runs")])
-            change.runs = hashes
-            return change
+            return _change(store, [(whole, gone, "delete_for_runs")])
 
         _repeat(store, plan, [])
 
@@ -282,7 +280,8 @@ def _remove(change: Rewrite, whole: Whole, gone: set[Key], needed: _Needed, reas
         walked = bool(channels) and (
             not isinstance(record, WriteRecord) or any(w.channel in channels for w in record.writes)
         )
-        rows[i] = row._replace(state=HIDDEN) if walked else _skeleton(row, entry)
+        deleted = entry.deleted or (key in gone and reason == "delete_for_runs")
+        rows[i] = row._replace(state=HIDDEN) if walked else _skeleton(row, entry, deleted)
         if rows[i] != row:
             change.records.append((whole.number, rows[i]))
     removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in rows if r.state != KEPT]
@@ -301,8 +300,9 @@ def _key(row: RecordRow, record: object) -> Key:
     return namespace, checkpoint_id
 
 
-def _skeleton(row: RecordRow, entry: Entry) -> RecordRow:
-    body = skeleton_body(entry.namespace, entry.checkpoint_id, entry.parent if row.kind == CHECKPOINT else None)
+def _skeleton(row: RecordRow, entry: Entry, deleted: bool) -> RecordRow:
+    parent = entry.parent if row.kind == CHECKPOINT else None
+    body = skeleton_body(entry.namespace, entry.checkpoint_id, parent, deleted)
     return row._replace(state=SKELETON, body=body, within=None, source=None, step=None, run=None)
 
 

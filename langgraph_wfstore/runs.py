@@ -22,6 +22,7 @@ class Runs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reads: OrderedDict[tuple[int, str], tuple[object, RunRead]] = OrderedDict()
+        self._roots: OrderedDict[tuple[int, str], tuple[object, str]] = OrderedDict()
 
     def note(self, configurable: Mapping[str, Any], thread_id: str, read: RunRead) -> None:
         """The run has read the thread now; the first read counts for its life, the last one for what it saw."""
@@ -41,6 +42,22 @@ class Runs:
         """What the run of this config read; None if it is no run, or not known here."""
         control = _control(configurable)
         known = None if control is None else self._reads.get((id(control), thread_id))
+        return known[1] if known is not None and known[0] is control else None
+
+    def note_root(self, configurable: Mapping[str, Any], thread_id: str, checkpoint_id: str) -> None:
+        """The run has read or put this root checkpoint."""
+        control = _control(configurable)
+        if control is not None:
+            with self._lock:
+                self._roots[id(control), thread_id] = (control, checkpoint_id)
+                self._roots.move_to_end((id(control), thread_id))
+                if len(self._roots) > _RUNS_HELD:
+                    self._roots.popitem(last=False)
+
+    def last_root(self, configurable: Mapping[str, Any], thread_id: str) -> str | None:
+        """The root checkpoint that the run read or put last."""
+        control = _control(configurable)
+        known = None if control is None else self._roots.get((id(control), thread_id))
         return known[1] if known is not None and known[0] is control else None
 
 

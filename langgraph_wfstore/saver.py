@@ -150,8 +150,11 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             metadata=_metadata(config, metadata),
             extra={k: v for k, v in checkpoint.items() if k not in _CHECKPOINT_KEYS},
             run=self._runs.read_by(configurable, thread_id),
+            branch=configurable.get("branch"),
         )
         self.store.put_checkpoint(thread_id, new, self._codec)
+        if not namespace:
+            self._runs.note_root(configurable, thread_id, checkpoint["id"])
         return _config(thread_id, namespace, checkpoint["id"], configurable)
 
     def put_writes(
@@ -171,6 +174,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             task_path=task_path,
             writes=[(WRITES_IDX_MAP.get(channel, i), channel, value) for i, (channel, value) in enumerate(writes)],
             run=self._runs.read_by(configurable, thread_id),
+            run_id=_run_id(config),
             ends_run=any(channel in (ERROR, INTERRUPT) for channel, _ in writes),
         )
         if new.writes:
@@ -187,9 +191,18 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         """
         configurable = config["configurable"]
         thread_id, namespace = _thread_id(configurable), _namespace(configurable)
-        within = configurable.get("checkpoint_map", {}).get("") if namespace else None
-        found = self.store.get(thread_id, namespace, _checkpoint_id(configurable), self._codec, within=within)
+        found = self.store.get(
+            thread_id,
+            namespace,
+            _checkpoint_id(configurable),
+            self._codec,
+            branch=configurable.get("branch"),
+            within=configurable.get("checkpoint_map", {}).get("") if namespace else None,
+            last_root=self._runs.last_root(configurable, thread_id) if namespace else None,
+        )
         self._runs.note(configurable, thread_id, RunRead(found.life, found.last))
+        if found.checkpoint is not None and not namespace:
+            self._runs.note_root(configurable, thread_id, found.checkpoint.record.checkpoint_id)
         return None if found.checkpoint is None else _tuple(thread_id, found.checkpoint, configurable)
 
     def list(
@@ -392,6 +405,14 @@ def _namespace(configurable: Mapping[str, Any]) -> str:
 def _checkpoint_id(configurable: Mapping[str, Any]) -> str | None:
     value = configurable.get("checkpoint_id")
     return str(value) if value else None
+
+
+def _run_id(config: RunnableConfig) -> str | None:
+    """The run id that the metadata of this config's checkpoints get."""
+    for keys in (config.get("metadata"), config.get("configurable")):
+        if keys and keys.get("run_id") is not None:
+            return str(keys["run_id"])
+    return None
 
 
 def _required_checkpoint_id(configurable: Mapping[str, Any]) -> str:

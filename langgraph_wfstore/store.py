@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import retention
 from .backends import open_backend
 from .backends.base import Backend, Stale, Tail, ThreadRow
-from .canonical import utf8
+from .canonical import hex_id, utf8
 from .codec import Codec, Encoded
 from .errors import BackendUnavailableError, IntegrityError, ThreadNotFoundError
 from .memo import Memo, Shelf
 from .metadata import Filter
 from .objects import new_secret
-from .order import await_parents
+from .order import await_parents, belongs, branch_named
 from .putting import (
     CheckpointInput,
     EncodedCheckpoint,
@@ -59,7 +59,7 @@ class ThreadInfo:
     life: int
     records: int
     seals: int
-    head: bytes | None
+    head: str | None
     branches: int
     created: int
 
@@ -290,16 +290,21 @@ class WfStore:
         checkpoint_id: str | None,
         codec: Codec,
         *,
+        branch: str | None = None,
         within: str | None = None,
+        last_root: str | None = None,
     ) -> Found:
         """A checkpoint with its values, or the latest one.
 
         Args:
-            checkpoint_id: which one; None for the latest of the namespace: the head of the current branch, or
-                below the root the last one in causal order.
+            checkpoint_id: which one; None for the latest of the namespace: the head of the branch, or below the root
+                the last one in causal order.
+            branch: of the root namespace; None for the current one.
             within: below the root, only what belongs to this root checkpoint or an ancestor of it.
+            last_root: what to take in the place of `within` while that is still on its way to the store.
 
         Raises:
+            BranchNotFoundError: the thread has no such branch.
             DecodeError: a value cannot be read.
             IntegrityError: stored bytes are damaged.
         """
@@ -308,7 +313,7 @@ class WfStore:
             self._refresh(view)
             life, last = view.life, view.last
             if checkpoint_id is None:
-                entry = self._latest(view, namespace, within)
+                entry = self._latest(view, namespace, branch, (within, last_root))
             else:
                 entry = self._kept(view, namespace, checkpoint_id)
             if entry is None:
@@ -328,35 +333,38 @@ class WfStore:
         entry = view.entry(self.backend, namespace, checkpoint_id) if view.stored else None
         return entry if entry is not None and entry.shown else None
 
-    def _latest(self, view: ThreadView, namespace: str, within: str | None) -> Entry | None:
+    def _latest(
+        self, view: ThreadView, namespace: str, branch: str | None, roots: tuple[str | None, str | None]
+    ) -> Entry | None:
+        number = self.branch_number(view, branch)
         if not view.stored:
             return None
         if not namespace:
-            assert view.row is not None
-            return view.head(self.backend, view.row.current)
+            return view.head(self.backend, number)
         below = None
         while rows := self.backend.checkpoints(view.number, space_of(namespace), below, 16, {}):
             for entry in entries_of(read_rows(rows)).values():
-                if entry.namespace == namespace and self._belongs(view, entry, within):
+                if entry.namespace == namespace and belongs(view, self.backend, entry, *roots):
                     return view.entry(self.backend, namespace, entry.checkpoint_id)
             below = rows[-1].position
         return None
 
-    def _belongs(self, view: ThreadView, entry: Entry, within: str | None) -> bool:
-        """Whether a sub-graph's checkpoint belongs to a root checkpoint or an ancestor of it."""
-        assert entry.row is not None
-        if within is None or entry.row.within is None:
-            return True
-        root = view.entry(self.backend, "", within)
-        if root is None or root.row is None:  # the root's put is still on its way: its branch is not known yet
-            return True
-        while root is not None and root.row is not None:
-            if root.row.anchor == entry.row.within:
-                return True
-            if (root.row.position or 0) < (entry.row.position or 0):
-                return False  # what it belongs to would lie between
-            root = None if root.parent is None else view.entry(self.backend, "", root.parent)
-        return False
+    def branch_number(self, view: ThreadView, name: str | None) -> int:
+        """The number of a branch, of the current one for None.
+
+        Raises:
+            BranchNotFoundError: the thread has no such branch.
+        """
+        if name is None:
+            return 0 if view.row is None else view.row.current
+        number = branch_named(view, name)
+        if number is None:
+            names = ", ".join(sorted(repr(_name(branch.name)) for branch in view.heads.values()))
+            raise BranchNotFoundError(
+                f"thread {_name(view.name)!r} has no branch {name!r}; it has {names}. To start a branch, address the "
+                "checkpoint it starts from by its checkpoint_id"
+            )
+        return number
 
     def _outline(self, view: ThreadView, entry: Entry, known: Mapping[tuple[str, str], Entry]) -> Outline:
         """A checkpoint and its effective writes; `known` holds checkpoints that need not be looked up."""
@@ -492,7 +500,8 @@ class WfStore:
 
 def _info(tail: Tail) -> ThreadInfo:
     row = tail.row
-    return ThreadInfo(_name(row.name), row.life, tail.last, tail.ordinal + 1, tail.seal, row.branches, row.created)
+    head = None if tail.seal is None else hex_id(tail.seal)
+    return ThreadInfo(_name(row.name), row.life, tail.last, tail.ordinal + 1, head, row.branches, row.created)
 
 
 def _name(name: bytes) -> str:

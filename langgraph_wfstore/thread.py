@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import verify
 from .canonical import hex_id, utf8
-from .errors import BranchNotFoundError, CheckpointNotFoundError, ThreadNotFoundError
+from .errors import CheckpointNotFoundError, ThreadNotFoundError
 from .reading import StoredCheckpoint
 
 if TYPE_CHECKING:
@@ -114,10 +114,7 @@ class Thread:
             self.store._refresh(view)
             if not view.stored:
                 raise ThreadNotFoundError(f"thread {self.thread_id!r} is gone; store.threads() lists what there is")
-            number = next((b.number for b in view.heads.values() if b.name == utf8(branch)), None)
-            if number is None:
-                names = ", ".join(sorted(b.name.decode("utf-8", "replace") for b in view.heads.values()))
-                raise BranchNotFoundError(f"thread {self.thread_id!r} has no branch {branch!r}; it has {names}")
+            number = self.store.branch_number(view, branch)
             head = view.head(self.store.backend, number)
         checkpoint_id = None if head is None else head.checkpoint_id
         while checkpoint_id is not None:

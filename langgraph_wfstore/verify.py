@@ -199,7 +199,7 @@ def _columns(record: Record) -> dict[str, object]:
 
 def _check_skeleton(row: RecordRow, findings: _Findings) -> None:
     where = f"record {row.seq}"
-    namespace, checkpoint_id, _ = read_skeleton(row.body)
+    namespace, checkpoint_id, _, _ = read_skeleton(row.body)
     check(row.body)
     if row.anchor != anchor_of(namespace, checkpoint_id):
         findings.add(where, "what is left of a removed record names another checkpoint than its anchor")

@@ -57,7 +57,7 @@ def _signed(value: bytes) -> int:
 class Entry:
     """One checkpoint and the writes anchored at it; `row` is None while only writes have arrived."""
 
-    __slots__ = ("channels", "checkpoint_id", "mine", "namespace", "parent", "record", "row", "writes")
+    __slots__ = ("channels", "checkpoint_id", "deleted", "mine", "namespace", "parent", "record", "row", "writes")
 
     def __init__(self, namespace: str, checkpoint_id: str) -> None:
         self.namespace = namespace
@@ -67,6 +67,7 @@ class Entry:
         self.record: CheckpointRecord | None = None
         self.channels: dict[str, Channel] = {}
         self.mine = False
+        self.deleted = False
         self.writes: list[tuple[RecordRow, WriteRecord]] = []
 
     @property
@@ -112,9 +113,11 @@ def entries_of(made: Iterable[Made]) -> dict[tuple[str, str], Entry]:
             key = (record.namespace, record.checkpoint_id)
             found.setdefault(key, Entry(*key)).writes.append((row, record))
         elif row.kind == CHECKPOINT:
-            namespace, checkpoint_id, parent = read_skeleton(row.body)
+            namespace, checkpoint_id, parent, deleted = read_skeleton(row.body)
             key = (namespace, checkpoint_id)
-            found.setdefault(key, Entry(*key)).take(row, None, parent)
+            entry = found.setdefault(key, Entry(*key))
+            entry.take(row, None, parent)
+            entry.deleted = deleted
     return found
 
 

@@ -163,7 +163,6 @@ class Rewrite:
         replace_objects: rows to replace, by number.
         drop_thread: the thread that goes altogether, or None.
         tombstone: what stays of it: (life, keyed hashes).
-        runs: keyed hashes of runs that were deleted.
         heads: per thread number the branch rows to replace.
     """
 
@@ -174,7 +173,6 @@ class Rewrite:
     replace_objects: list[ObjectRow] = field(default_factory=list)
     drop_thread: int | None = None
     tombstone: tuple[bytes, int, bytes] | None = None
-    runs: list[bytes] = field(default_factory=list)
     heads: dict[int, list[BranchRow]] = field(default_factory=dict)
 
 
@@ -253,6 +251,9 @@ class Backend(Protocol):
 
     def deleted_runs(self, hashes: Sequence[bytes]) -> set[bytes]:
         """Those of these keyed hashes of run ids that were deleted."""
+
+    def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
+        """Remember these keyed hashes of run ids as deleted."""
 
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         """Numbers of the threads that have a checkpoint of one of these runs."""

@@ -204,6 +204,10 @@ class MemoryBackend:
         with self._open():
             return self._deleted_runs & set(hashes)
 
+    def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
+        with self._open():
+            self._deleted_runs |= set(hashes)
+
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         with self._open():
             wanted = set(runs)
@@ -297,7 +301,6 @@ class MemoryBackend:
             if change.tombstone is not None:
                 name, life, hashes = change.tombstone
                 self._tombstones.setdefault(self._name_key(name), {})[life] = hashes
-        self._deleted_runs |= set(change.runs)
         lineage.epoch += 1
         for number in kin:
             self._threads[number].row.epoch += 1

@@ -49,9 +49,7 @@ def unpack(stored: bytes) -> bytes:
         size, at = get_varint(stored, 1)
         if size > _MOST:
             raise ValueError(f"they claim to hold {size} bytes")
-        data = _decompressor(how == ZSTD).decompress(
-            stored[at:], max_output_size=size, allow_extra_data=False
-        )
+        data = _decompressor(how == ZSTD).decompress(stored[at:], max_output_size=size, allow_extra_data=False)
         if len(data) != size:
             raise ValueError(f"{len(data)} bytes instead of {size}")
         return data

@@ -311,6 +311,13 @@ class SqliteBackend:
 
         self._queue.run(work)
 
+    def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
+        def work(db: sqlite3.Connection) -> bool:
+            db.executemany("INSERT OR IGNORE INTO deleted_run VALUES (?)", [(h,) for h in hashes])
+            return True
+
+        self._queue.run(work)
+
     def rewrite(self, change: Rewrite) -> None:
         def work(db: sqlite3.Connection) -> bool:
             kin = {r[0] for r in db.execute("SELECT no FROM thread WHERE lineage = ?", (change.lineage,))}
@@ -350,7 +357,6 @@ class SqliteBackend:
                     (*change.tombstone[1:], gone),
                 )
             db.execute("DELETE FROM thread WHERE no = ?", (gone,))
-        db.executemany("INSERT OR IGNORE INTO deleted_run VALUES (?)", [(h,) for h in change.runs])
         db.execute("UPDATE thread SET epoch = epoch + 1 WHERE lineage = ?", (change.lineage,))
         db.execute("UPDATE lineage SET epoch = epoch + 1 WHERE no = ?", (change.lineage,))
         if not db.execute("SELECT 1 FROM thread WHERE lineage = ?", (change.lineage,)).fetchone():
@@ -420,7 +426,9 @@ def _standing(db: sqlite3.Connection, thread: int) -> tuple[int, int, int] | Non
 
 
 def _thread(r: tuple[Any, ...]) -> ThreadRow:
-    return ThreadRow(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10] == 1 if r[10] in (0, 1) else r[10])
+    return ThreadRow(
+        r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10] == 1 if r[10] in (0, 1) else r[10]
+    )
 
 
 def _object(r: tuple[Any, ...]) -> ObjectRow:

@@ -13,6 +13,7 @@ import json
 import sqlite3
 import sys
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ import zstandard
 DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
 KINDS = ("checkpoint", "write", "branch", "removal")
 KEYS = {
-    "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id run_id source "
-    "step ts updated_channels v versions_seen within",
+    "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id run_id "
+    "source step ts updated_channels v versions_seen within",
     "write": "checkpoint_id format kind namespace task_id task_path writes",
     "branch": "base current first format kind name number",
     "removal": "digest format kind reason removed",
@@ -78,7 +79,7 @@ def encode_text(text: str) -> Any:
     """A user's text."""
     if not any(0xD800 <= ord(c) <= 0xDFFF for c in text):
         return text
-    if any(0xD800 <= ord(a) <= 0xDBFF and 0xDC00 <= ord(b) <= 0xDFFF for a, b in zip(text, text[1:], strict=False)):
+    if any(0xD800 <= ord(a) <= 0xDBFF and 0xDC00 <= ord(b) <= 0xDFFF for a, b in pairwise(text)):
         return {"u8": utf8(text).hex()}
     return {"u16": text.encode("utf-16-be", "surrogatepass").hex()}
 
@@ -389,8 +390,8 @@ class Thread:
         self.rows: list[Row] = []
         self.named: list[tuple[Row, int, bytes]] = []
         found = db.execute(
-            "SELECT key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run "
-            "FROM record WHERE key BETWEEN ? AND ? ORDER BY key",
+            "SELECT key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, "
+            "run FROM record WHERE key BETWEEN ? AND ? ORDER BY key",
             (self.number << 32, self.number << 32 | 0xFFFFFFFF),
         ).fetchall()
         self.branch_rows = db.execute(
@@ -414,17 +415,25 @@ class Thread:
     def _read(self, row: Row) -> None:
         value = row.value
         if row.state == SKELETON:
-            namespace, name, _ = (None if part is None else decode_text(part) for part in value)
-            self._columns(row, utf8(namespace or ""), utf8(name or ""), (None,) * 3)
+            if len(value) != 4 or type(value[3]) is not bool:
+                raise Damaged("not what a removed record leaves")
+            namespace, name, _ = self._place(row)
+            self._columns(row, utf8(namespace), utf8(name), (None,) * 3)
             return
         kind = KINDS[row.kind]
-        if row.state not in (0, 1) or sorted(value) != KEYS[kind].split() or (value["format"], value["kind"]) != (1, kind):
+        if (
+            row.state not in (0, 1)
+            or sorted(value) != KEYS[kind].split()
+            or (value["format"], value["kind"]) != (1, kind)
+        ):
             raise Damaged("not a record of its kind, or of an unknown format")
         if digest(kind, row.body) != row.id:
             raise Damaged("its content does not match its id")
         if kind in ("checkpoint", "write"):
             self._names(row, value)
-            run = None if kind == "write" or value["run_id"] is None else index("run", utf8(decode_text(value["run_id"])))
+            run = (
+                None if kind == "write" or value["run_id"] is None else index("run", utf8(decode_text(value["run_id"])))
+            )
             rest = (value.get("source"), value.get("step"), run)
             self._columns(row, utf8(decode_text(value["namespace"])), utf8(decode_text(value["checkpoint_id"])), rest)
         elif any(column is not None for column in row.columns):
@@ -432,7 +441,7 @@ class Thread:
 
     def _names(self, row: Row, value: Any) -> None:
         if row.kind == 1:
-            if [w[0] for w in value["writes"]] != sorted(w[0] for w in value["writes"]):
+            if [w[0] for w in value["writes"]] != sorted({w[0] for w in value["writes"]}):
                 raise Damaged("writes are not in order")
             self.named += [(row, *read_reference(w[2])) for w in value["writes"]]
             return
@@ -451,10 +460,9 @@ class Thread:
             raise Damaged("column anchor")
         if space != (None if row.kind else index("namespace", namespace) if namespace else 0):
             raise Damaged("column space")
-        if row.state != SKELETON:
-            above = None if row.kind or row.value["within"] is None else utf8(decode_text(row.value["within"]))
-            if within != (None if above is None else index("anchor", b"", above)):
-                raise Damaged("column within")
+        root = None if row.kind or row.state == SKELETON else row.value["within"]
+        if within != (None if root is None else index("anchor", b"", utf8(decode_text(root)))):
+            raise Damaged("column within")
         if tuple(stored) != rest:
             raise Damaged("columns source, step, run")
 
@@ -530,7 +538,11 @@ class Thread:
     @staticmethod
     def _place(row: Row) -> tuple[str, str, str | None]:
         value = row.value
-        parts = value if row.state == SKELETON else [value[k] for k in ("namespace", "checkpoint_id", "parent_checkpoint_id")]
+        parts = (
+            value[:3]
+            if row.state == SKELETON
+            else [value[k] for k in ("namespace", "checkpoint_id", "parent_checkpoint_id")]
+        )
         namespace, name, above = (None if part is None else decode_text(part) for part in parts)
         return namespace or "", name or "", above
 

@@ -1,17 +1,19 @@
 """Makes the golden files: `vectors.json` and `thread-v1.db`. They are made once; after a release they never change.
 
-    python tests/golden/make_golden.py          # refuses to replace what is there
-    python tests/golden/make_golden.py --anew   # before the first release only
+python tests/golden/make_golden.py          # refuses to replace what is there
+python tests/golden/make_golden.py --anew   # before the first release only
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -55,16 +57,27 @@ def build(store: WfStore) -> None:
 
 
 def _put(
-    store: WfStore, thread: str, number: int, parent: int | None, values: dict[str, Any], namespace: str = "", **metadata: Any
+    store: WfStore,
+    thread: str,
+    number: int,
+    parent: int | None,
+    values: dict[str, Any],
+    namespace: str = "",
+    **metadata: Any,
 ) -> None:
     new = CheckpointInput(
         namespace=namespace,
         checkpoint_id=f"c{number:04d}",
         parent=None if parent is None else f"c{parent:04d}",
         values=values,
-        versions={**dict.fromkeys(values, number), "größe": float(number), "text": f"{number:05d}.x", "big": 2**70 + number},
+        versions={
+            **dict.fromkeys(values, number),
+            "größe": float(number),
+            "text": f"{number:05d}.x",
+            "big": 2**70 + number,
+        },
         new_versions=list(values),
-        versions_seen={"agent": {name: number - 1 for name in values}, "z" + PAIR: {"\ud800": 1}},
+        versions_seen={"agent": dict.fromkeys(values, number - 1), "z" + PAIR: {"\ud800": 1}},
         updated_channels=sorted(values),
         v=4,
         ts=f"2026-01-01T00:00:{number:02d}+00:00",
@@ -74,7 +87,9 @@ def _put(
     store.put_checkpoint(thread, new, store.codec)
 
 
-def _write(store: WfStore, thread: str, number: int, task: str, *writes: tuple[int, str, Any], ends: bool = False) -> None:
+def _write(
+    store: WfStore, thread: str, number: int, task: str, *writes: tuple[int, str, Any], ends: bool = False
+) -> None:
     new = WritesInput("", f"c{number:04d}", task, f"~__pregel_pull, {task}", writes, ends_run=ends)
     store.put_writes(thread, new, store.codec)
 
@@ -87,7 +102,10 @@ def _plain(store: WfStore) -> None:
             "rows": list(rows),
             "numbers": list(range(400 + number)),
             "small": [{"n": n} for n in range(30 + number)],
-            "state": {"name": "größe \ud800 " + PAIR, "plan": [f"step {n} of the plan: " + "x" * 40 for n in range(number)]},
+            "state": {
+                "name": "größe \ud800 " + PAIR,
+                "plan": [f"step {n} of the plan: " + "x" * 40 for n in range(number)],
+            },
             "none": None,
             "empty": b"",
         }
@@ -156,9 +174,7 @@ CHECKPOINT = CheckpointRecord(
     run_id="run",
     within="1e0",
 )
-FIRST = CheckpointRecord(
-    "", "1", None, None, (), (), None, 1, "", Ref("object", ID[7]), None, None, None, None, None
-)
+FIRST = CheckpointRecord("", "1", None, None, (), (), None, 1, "", Ref("object", ID[7]), None, None, None, None, None)
 RECORDS: list[tuple[Kind, Any]] = [
     (Kind.CHECKPOINT, CHECKPOINT),
     (Kind.CHECKPOINT, FIRST),
@@ -182,13 +198,47 @@ BODIES = {
     Kind.BRANCH: format.branch_body,
     Kind.REMOVAL: format.removal_body,
 }
-TEXTS = ["", "a", "größe", "\U0001f600", '"\\/\b\t\n\f\r\0\x1f\x7f\u2028', "\ud800", "a\udc00\ud800b", PAIR, PAIR + "\ud800"]
+TEXTS = [
+    "",
+    "a",
+    "größe",
+    "\U0001f600",
+    '"\\/\b\t\n\f\r\0\x1f\x7f\u2028',
+    "\ud800",
+    "a\udc00\ud800b",
+    PAIR,
+    PAIR + "\ud800",
+]
 TEXTS += ["\U0001f600\ud800", "\ud800\U0001f600"]
 VERSIONS: list[Any] = [0, 1, -1, 2**53 - 1, 2**53, -(2**53), 10**30, "", "00002.0.5", "\ud800", 1.0, -0.0, 0.1, 1e-05]
 VERSIONS += [0.0001, 1e16, 123456789012345.0, 1e22, 5e-324, float("inf"), float("-inf"), float("nan")]
-CANONICAL: list[Any] = [None, True, [], {}, {"b": 1, "a": [False, -5, ""]}, {"a": {"c": None, "B": "\x00é\U0001f600\x7f"}}]
-REFUSED = ['{"b":1,"a":2}', "[1, 2]", "1.0", "1e3", "-0", "9007199254740992", '"\\u00e9"', '{"a":1,"a":1}', "[1]\n", '"\\/"', "01"]
-DIGESTS: list[tuple[str, list[bytes]]] = [("object", []), ("object", [b""]), ("object", [b"", b""]), ("list", [b"ab", b"c"])]
+CANONICAL: list[Any] = [
+    None,
+    True,
+    [],
+    {},
+    {"b": 1, "a": [False, -5, ""]},
+    {"a": {"c": None, "B": "\x00é\U0001f600\x7f"}},
+]
+REFUSED = [
+    '{"b":1,"a":2}',
+    "[1, 2]",
+    "1.0",
+    "1e3",
+    "-0",
+    "9007199254740992",
+    '"\\u00e9"',
+    '{"a":1,"a":1}',
+    "[1]\n",
+    '"\\/"',
+    "01",
+]
+DIGESTS: list[tuple[str, list[bytes]]] = [
+    ("object", []),
+    ("object", [b""]),
+    ("object", [b"", b""]),
+    ("list", [b"ab", b"c"]),
+]
 DIGESTS += [("list", [b"a", b"bc"]), ("seal", [bytes(300)])]
 LISTS = {"seeded": [0, 1, 2, 33, 1024, 1025, 5000], "never": [1, 1024, 1025, 2049], "always": [1, 2, 3, 5, 100]}
 SPLICES: list[tuple[list[int], list[int]]] = [
@@ -214,15 +264,17 @@ def vectors() -> dict[str, Any]:
         previous = format.seal_id(seal)
         body = format.seal_body(seal)
         seals.append({"records": [i.hex() for i in ids], "body": body.decode(), "id": previous.hex()})
-    removed = [(ID[2], 0, 2, format.skeleton_body("", "c\ud800", None)), (ID[1], 1, 1, b"")]
+    removed = [(ID[2], 0, 2, format.skeleton_body("", "c\ud800", None, True)), (ID[1], 1, 1, b"")]
     objects_ = [("wf1", b""), ("bytes", b""), ("null", b""), ("wf1", b"\xa5hello"), ("tag é", bytes(1000))]
-    packed = [b"", b"short", b"to be packed with the dictionary, " * 4, bytes(range(256)) * 100]
+    packed = [(b"", 1), (b"short", 1), (b"to be packed with the dictionary, ", 4), (bytes(range(256)), 100)]
     return {
         "format": 1,
         "dictionary-1 sha256": hashlib.sha256(
             files("langgraph_wfstore.backends").joinpath("dictionary-1.zdict").read_bytes()
         ).hexdigest(),
-        "digests": [{"kind": k, "parts": [p.hex() for p in ps], "digest": canonical.digest(k, *ps).hex()} for k, ps in DIGESTS],
+        "digests": [
+            {"kind": k, "parts": [p.hex() for p in ps], "digest": canonical.digest(k, *ps).hex()} for k, ps in DIGESTS
+        ],
         "canonical": [{"value": v, "bytes": canonical.encode(v).hex()} for v in CANONICAL],
         "refused": REFUSED,
         "texts": [{"code points": [ord(c) for c in t], "json": canonical.text(t)} for t in TEXTS],
@@ -237,11 +289,16 @@ def vectors() -> dict[str, Any]:
             for count in counts
         ],
         "maps": [
-            {"shell": ID[0].hex(), "lists": [[at, name.hex()] for at, name in holes], "id": objects.map_id(ID[0], holes).hex()}
+            {
+                "shell": ID[0].hex(),
+                "lists": [[at, name.hex()] for at, name in holes],
+                "id": objects.map_id(ID[0], holes).hex(),
+            }
             for holes in ([(0, ID[1])], [(1, ID[1]), (300, ID[2])])
         ],
         "records": [
-            {"kind": k.value, "body": BODIES[k](r).decode(), "id": format.record_id(k, BODIES[k](r)).hex()} for k, r in RECORDS
+            {"kind": k.value, "body": BODIES[k](r).decode(), "id": format.record_id(k, BODIES[k](r)).hex()}
+            for k, r in RECORDS
         ],
         "seals": seals,
         "removed": {
@@ -254,7 +311,7 @@ def vectors() -> dict[str, Any]:
             "root": view.space_of(""),
             "run": view.run_of("run"),
         },
-        "packed": [{"stored": packing.pack(data).hex(), "bytes": data.hex()} for data in packed],
+        "packed": [{"stored": packing.pack(unit * n).hex(), "bytes": unit.hex(), "times": n} for unit, n in packed],
         "stored lists": [_splice(base, numbers) for base, numbers in SPLICES],
         "values": [{"value": name, **_form(value)} for name, value in values().items()],
     }
@@ -296,7 +353,7 @@ def values() -> dict[str, Any]:
 
 
 def _form(value: Any) -> dict[str, Any]:
-    """Form and id of a value in a thread whose secret is SECRET, and the items of its lists: [flag, bytes, SHA-256]."""
+    """Form and id of a value in a thread whose secret is SECRET, and its lists' items: "flag length SHA-256"."""
     from langgraph_wfstore.codec import Codec, EncodedList, EncodedMap
     from langgraph_wfstore.memo import Memo
     from langgraph_wfstore.serde import WfSerializer
@@ -307,7 +364,8 @@ def _form(value: Any) -> dict[str, Any]:
     ref = placement.ref(encoded)
 
     def items(found: EncodedList) -> list[Any]:
-        return [[flag, len(leaf.data), leaf.key.hex()[:8]] for flag, leaf in zip(found.flags, found.leaves, strict=True)]
+        pairs = zip(found.flags, found.leaves, strict=True)
+        return [f"{flag} {len(leaf.data)} {leaf.key.hex()[:12]}" for flag, leaf in pairs]
 
     out: dict[str, Any] = {"form": ref.form, "id": ref.id.hex()}
     if isinstance(encoded, EncodedList):
@@ -323,8 +381,10 @@ def main() -> None:
         sys.exit("the golden files are there and do not change; see the first lines of this script")
     make_file()
     found = vectors()
-    with WfStore.open(FILE, read_only=True) as store:
-        found["file"] = {info.thread_id: {"records": info.records, "head": store.thread(info.thread_id).head} for info in store.threads()}
+    with TemporaryDirectory() as folder, WfStore.open(shutil.copy(FILE, folder)) as store:
+        found["file"] = {
+            i.thread_id: {"records": i.records, "head": store.thread(i.thread_id).head} for i in store.threads()
+        }
     VECTORS.write_text(json.dumps(found, indent=1, ensure_ascii=True) + "\n", "utf-8")
 
 

@@ -1,0 +1,279 @@
+"""What was written stays readable and keeps its ids: vectors, and a file, that never change after a release.
+
+Everything is checked twice: through the package, and by `independent_verifier`, which knows FORMAT.md only.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import math
+import shutil
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import independent_verifier as other
+import make_golden
+import pytest
+import zstandard
+
+from langgraph_wfstore import canonical, format, lists, objects, view
+from langgraph_wfstore.backends import packing
+from langgraph_wfstore.records import Kind, SealRecord
+from langgraph_wfstore.store import WfStore
+
+V = json.loads(make_golden.VECTORS.read_text("utf-8"))
+BODIES = make_golden.BODIES
+
+
+def unhex(*texts: str) -> list[bytes]:
+    return [bytes.fromhex(text) for text in texts]
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Path:
+    return Path(shutil.copy(make_golden.FILE, tmp_path))
+
+
+class TestVectors:
+    def test_digests_are_domain_separated_and_length_prefixed(self):
+        for vector in V["digests"]:
+            parts = unhex(*vector["parts"])
+            for digest in (canonical.digest, other.digest):
+                assert digest(vector["kind"], *parts).hex() == vector["digest"]
+
+    def test_a_value_has_one_canonical_form(self):
+        for vector in V["canonical"]:
+            data = bytes.fromhex(vector["bytes"])
+            assert canonical.encode(vector["value"]) == other.canonical(vector["value"]) == data
+            assert canonical.decode(data) == other.parse(data) == vector["value"]
+            canonical.check(data)
+
+    def test_any_other_form_is_refused(self):
+        for text in V["refused"]:
+            with pytest.raises((ValueError, TypeError)):
+                canonical.check(text.encode())
+            with pytest.raises(other.Damaged):
+                other.parse(text.encode())
+
+    def test_texts(self):
+        for vector in V["texts"]:
+            text = "".join(map(chr, vector["code points"]))
+            assert canonical.text(text) == other.encode_text(text) == vector["json"]
+            assert canonical.from_text(vector["json"]) == other.decode_text(vector["json"]) == text
+
+    def test_names_are_in_the_order_of_their_bytes(self):
+        names = [canonical.from_text(name) for name in V["order of names"]]
+        assert sorted(set(names), key=canonical.utf8) == names
+        other.check_names([[name] for name in V["order of names"]])
+
+    def test_versions(self):
+        for vector in V["versions"]:
+            text = vector["text"]
+            made = {"int": int, "float": float, "str": lambda points: "".join(map(chr, points))}[vector["type"]](text)
+            assert canonical.version(made) == vector["json"]
+            other.check_version(vector["json"])
+            back = canonical.from_version(vector["json"])
+            assert type(back) is type(made) and (repr(back) == repr(made) or math.isnan(made))
+
+    def test_object_ids(self):
+        for vector in V["objects"]:
+            secret, data, key, nonce = unhex(*(vector[name] for name in ("secret", "bytes", "key", "nonce")))
+            assert hashlib.sha256(data).digest() == key and objects.nonce_for(secret, key) == nonce
+            found = (objects.object_id(vector["tag"], nonce, key), other.object_id(secret, vector["tag"], data))
+            assert [name.hex() for name in found] == [vector["id"]] * 2
+
+    @pytest.mark.parametrize("vector", V["lists"], ids=lambda v: f"{v['items']} {v['count']}")
+    def test_list_ids(self, vector):
+        items = make_golden.items_of(vector["items"], vector["count"])
+        assert lists.list_id(items).hex() == other.list_id(items).hex() == vector["id"]
+
+    def test_map_ids(self):
+        for vector in V["maps"]:
+            shell, holes = bytes.fromhex(vector["shell"]), [(at, bytes.fromhex(name)) for at, name in vector["lists"]]
+            assert objects.map_id(shell, holes).hex() == other.map_id(shell, holes).hex() == vector["id"]
+
+    def test_records_of_each_kind(self):
+        assert {vector["kind"] for vector in V["records"]} == set(other.KINDS)
+        for vector, (kind, record) in zip(V["records"], make_golden.RECORDS, strict=True):
+            body = vector["body"].encode()
+            assert BODIES[kind](record) == body and format.read_record(kind, body) == record
+            assert format.record_id(kind, body).hex() == other.digest(vector["kind"], body).hex() == vector["id"]
+            assert sorted(other.parse(body)) == other.KEYS[vector["kind"]].split()
+
+    def test_seals_in_their_chain(self):
+        previous = None
+        for ordinal, vector in enumerate(V["seals"]):
+            ids = unhex(*vector["records"])
+            seal = SealRecord(ordinal, previous, tuple(ids))
+            assert format.seal_body(seal).decode() == vector["body"]
+            assert format.seal_id(seal) == other.seal_id(ordinal, previous, ids) == bytes.fromhex(vector["id"])
+            previous = format.seal_id(seal)
+
+    def test_what_a_removal_states(self):
+        parts = [(bytes.fromhex(n), kind, state, bytes.fromhex(rest)) for n, kind, state, rest in V["removed"]["parts"]]
+        for digest in (format.removed_digest, other.removed_digest):
+            assert digest(parts).hex() == digest(parts[::-1]).hex() == V["removed"]["digest"]
+        assert format.read_skeleton(parts[0][3]) == ("", "c\ud800", None, True)
+
+    def test_index_columns(self):
+        assert view.anchor_of("ns\ud800", "id") == V["index"]["anchor"]
+        assert other.index("anchor", other.utf8("ns\ud800"), b"id") == V["index"]["anchor"]
+        assert view.space_of("ns\ud800") == other.index("namespace", other.utf8("ns\ud800")) == V["index"]["namespace"]
+        assert (view.space_of(""), view.run_of("run")) == (V["index"]["root"], V["index"]["run"])
+
+    def test_packed_bytes_stay_readable(self):
+        dictionary = files("langgraph_wfstore.backends").joinpath("dictionary-1.zdict").read_bytes()
+        assert hashlib.sha256(dictionary).hexdigest() == V["dictionary-1 sha256"]
+        assert {vector["stored"][:2] for vector in V["packed"]} == {"00", "01", "02"}
+        for vector in V["packed"]:
+            stored, data = bytes.fromhex(vector["stored"]), bytes.fromhex(vector["bytes"]) * vector["times"]
+            assert packing.unpack(stored) == other.Unpacker(dictionary).unpack(stored) == data
+
+    def test_stored_lists_stay_readable(self):
+        for vector in V["stored lists"]:
+            data, base, numbers = bytes.fromhex(vector["stored"]), vector["base"], vector["numbers"]
+            assert lists.apply_splice(data, base) == numbers
+            assert other.stored_list(data, {7: base}) == (lists.base_of(data), numbers)
+
+    @pytest.mark.parametrize("vector", V["values"], ids=lambda v: v["value"])
+    def test_which_values_are_objects_lists_and_maps(self, vector):
+        value = make_golden.values()[vector["value"]]
+        assert {"value": vector["value"], **make_golden._form(value)} == vector
+
+    def test_the_cut_of_a_list_of_scalars_is_the_one_that_is_specified(self):
+        from langgraph_wfstore.codec import _CHUNKS
+
+        for data in (bytes(range(256)) * 50, b"x" * 9000, b"x" * 255 + bytes(600), b"x" * 4095 + bytes(9)):
+            cut, at = [], 0
+            while at < len(data):
+                left = len(data) - at
+                ends = (k for k in range(256, 4097) if k + 3 <= left and max(data[at + k : at + k + 3]) < 0x20)
+                size = next(ends, None)
+                size = min(left, 4096) if size is None else size + 3
+                cut.append(data[at : at + size])
+                at += size
+            assert _CHUNKS.findall(data) == cut
+
+
+class TestFile:
+    def test_it_verifies_with_the_head_it_was_given(self, golden):
+        with WfStore.open(golden) as store:
+            assert {info.thread_id for info in store.threads()} == set(V["file"])
+            for thread_id, expected in V["file"].items():
+                report = store.thread(thread_id).verify(expect_head=expected["head"])
+                assert (report.problems, report.head) == ((), expected["head"])
+                assert report.sealed + report.unsealed == expected["records"]
+
+    def test_the_independent_verifier_finds_the_same(self, golden):
+        found = other.verify(golden)
+        with WfStore.open(golden) as store:
+            for thread_id, report in found.items():
+                ours = store.thread(thread_id).verify()
+                assert report.problems == [] and ours.ok
+                assert (report.head, report.sealed, report.unsealed, report.pruned) == (
+                    ours.head,
+                    ours.sealed,
+                    ours.unsealed,
+                    ours.pruned,
+                )
+        assert set(found) == set(V["file"])
+        assert found["plain"].unsealed and found["plain"].pruned and all(found["plain"].counts.values())
+
+    def test_the_independent_verifier_imports_nothing_of_ours(self):
+        tree = ast.parse(Path(other.__file__).read_text("utf-8"))
+        names = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+        names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not [name for name in names if name.startswith("langgraph")]
+
+    def test_its_states_come_back(self, golden):
+        with WfStore.open(golden) as store:
+            chat = store.get("chat", "", None, store.codec).checkpoint
+            assert chat is not None and chat.record.checkpoint_id == "c0041"
+            assert [m.content for m in chat.values["messages"]][:2] == ["Question 1: what is 1 times 1?", "It is 1."]
+            asked = store.get("chat", "", "c0012", store.codec).checkpoint
+            assert asked is not None and ("ask", "__resume__", ["no", "yes"]) in asked.writes
+            plain = store.get("plain", "", "c0020", store.codec).checkpoint
+            assert plain is not None and plain.values["state"]["name"] == "größe \ud800 " + make_golden.PAIR
+            assert plain.values["numbers"] == list(range(420)) and plain.values["small"] == [
+                {"n": n} for n in range(50)
+            ]
+            assert plain.values["none"] is None and plain.values["empty"] == b""
+            assert plain.versions["big"] == 2**70 + 20
+
+    def test_it_takes_new_checkpoints(self, golden):
+        with WfStore.open(golden) as store:
+            make_golden._put(store, "plain", 50, 31, {"none": "new"})
+            assert store.thread("plain").verify(expect_head=V["file"]["plain"]["head"]).ok
+        assert all(report.ok for report in other.verify(golden).values())
+
+    @pytest.mark.parametrize("url", [":memory:", "file"])
+    def test_the_same_operations_give_the_same_head(self, url, tmp_path):
+        with WfStore.open(
+            tmp_path / "again.db" if url == "file" else url, lineage_secret=make_golden.secrets().__next__
+        ) as store:
+            make_golden.build(store)
+            assert store.thread("plain").head == V["file"]["plain"]["head"]
+
+
+def _body(db: sqlite3.Connection, where: str, old: bytes, new: bytes) -> None:
+    """Replace a part of every body that has it."""
+    for key, body in db.execute(f"SELECT key, body FROM record WHERE {where}").fetchall():
+        data = packing.unpack(body)
+        if old in data:
+            db.execute("UPDATE record SET body = ? WHERE key = ?", (b"\0" + data.replace(old, new), key))
+
+
+def _swap_ids(db: sqlite3.Connection) -> None:
+    (a, first), (b, second) = db.execute("SELECT key, id FROM object WHERE form = 0 ORDER BY key LIMIT 2").fetchall()
+    db.execute("UPDATE object SET id = zeroblob(32) WHERE key = ?", (a,))
+    db.execute("UPDATE object SET id = ? WHERE key = ?", (first, b))
+    db.execute("UPDATE object SET id = ? WHERE key = ?", (second, a))
+
+
+ADDED = "SELECT key + 500, zeroblob(32), form, tag, nonce, data"
+LAST = "(SELECT max(key) FROM record WHERE seal IS NOT NULL)"
+TAMPERING: dict[str, Any] = {
+    "a kept record's content": lambda db: _body(db, "state = 0 AND kind = 0", b'"step":2', b'"step":3'),
+    "a skeleton's parent": lambda db: _body(db, "state = 2 AND kind = 0", b'"c0003",', b'"c0002",'),
+    "a skeleton's kind": lambda db: db.execute("UPDATE record SET kind = 1, space = NULL WHERE state = 2 AND kind = 0"),
+    "bytes behind a frame": lambda db: db.execute("UPDATE record SET body = CAST(body || x'00' AS BLOB) WHERE body > x'02'"),
+    "a record's id": lambda db: db.execute(f"UPDATE record SET id = zeroblob(32) WHERE key = {LAST}"),
+    "a seal": lambda db: db.execute(f"UPDATE record SET seal = zeroblob(32) WHERE key = {LAST}"),
+    "a seal's number": lambda db: db.execute(f"UPDATE record SET ordinal = ordinal + 1 WHERE key = {LAST}"),
+    "a dropped record": lambda db: db.execute("DELETE FROM record WHERE key & 4294967295 = 5"),
+    "a hidden record that is shown": lambda db: db.execute("UPDATE record SET state = 0 WHERE state = 1"),
+    "a kept record that is hidden": lambda db: db.execute(f"UPDATE record SET state = 1 WHERE key = {LAST}"),
+    "an anchor": lambda db: db.execute("UPDATE record SET anchor = 5 WHERE anchor IS NOT NULL AND state = 0"),
+    "a branch": lambda db: db.execute("UPDATE record SET branch = 0 WHERE branch = 1"),
+    "an object's bytes": lambda db: db.execute("UPDATE object SET data = x'00c0' WHERE form = 0"),
+    "an object's tag": lambda db: db.execute("UPDATE object SET tag = 'bytes' WHERE tag = 'wf1'"),
+    "two objects' ids": _swap_ids,
+    "a dropped object": lambda db: db.execute("DELETE FROM object WHERE form = 0 AND key & 15 = 15"),
+    "an added object": lambda db: db.execute(f"INSERT INTO object {ADDED} FROM object LIMIT 1"),
+    "a list": lambda db: db.execute("UPDATE object SET data = x'00000301' || x'04' WHERE form = 1"),
+    "a map": lambda db: db.execute("UPDATE object SET data = x'0001' WHERE form = 2"),
+    "a lineage's secret": lambda db: db.execute("UPDATE lineage SET secret = zeroblob(32)"),
+    "the current branch": lambda db: db.execute("UPDATE thread SET current = current + 1"),
+    "a branch's name": lambda db: db.execute("UPDATE branch SET name = x'61' WHERE number = 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_both_verifiers_notice_a_change_of(what, golden):
+    with sqlite3.connect(golden) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        TAMPERING[what](db)
+        assert db.total_changes
+    db.close()
+    assert [name for name, report in other.verify(golden).items() if not report.ok]
+    with WfStore.open(golden) as store:
+        assert [name for name in V["file"] if not store.thread(name).verify().ok]
+
+
+def test_the_zstandard_library_reads_frames_without_magic_number():
+    assert zstandard.FORMAT_ZSTD1_MAGICLESS is not None
+    assert Kind.SEAL.value == "seal"
