@@ -92,14 +92,22 @@ class Codec:
             if type(value) is dict:
                 return self._map(value)
             return self._leaf(value)
-        except WfStoreError as error:
-            raise UnsupportedValueError(f"{where} cannot be stored: {error}") from error
         except Exception as error:
-            raise UnsupportedValueError(
-                f"{where} cannot be stored: the serializer {type(self.serde).__name__} refused a value of type "
-                f"{type(value).__qualname__} ({type(error).__name__}: {error}); nothing was written. "
-                "Put plain data into the state, or give the saver a serde that takes this type"
-            ) from error
+            raise self._refusal(value, where, error) from error
+
+    def _refusal(self, value: Any, where: str, error: Exception) -> UnsupportedValueError:
+        """The error for a value that cannot be stored; serialized whole, it says where in it the trouble is."""
+        try:
+            self._dumps(value)
+        except Exception as whole:  # noqa: BLE001  # it replaces the first one, which is raised from
+            error = whole
+        if isinstance(error, WfStoreError):
+            return UnsupportedValueError(f"{where} cannot be stored: {error} Nothing was written.")
+        return UnsupportedValueError(
+            f"{where} cannot be stored: the serializer {type(self.serde).__name__} refused a value of type "
+            f"{type(value).__qualname__} ({type(error).__name__}: {error}); nothing was written. "
+            "Put plain data into the state, or give the saver a serde that takes this type"
+        )
 
     def _leaf(self, value: Any) -> Leaf:
         tag, data = self._dumps(value)

@@ -40,6 +40,7 @@ class Connections:
         self._synchronous = synchronous.upper()
         self._timeout = timeout
         self._reset()
+        _check_path(path, read_only)
         _open_connections.add(self)
         with translated(path):
             self._make_ours()
@@ -93,6 +94,9 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
         if self._writer is not None:
+            with contextlib.suppress(sqlite3.Error):  # another process may be reading; it folds the log in later
+                self._writer.execute("PRAGMA busy_timeout = 0")
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
             self._writer = None
 
@@ -165,6 +169,21 @@ class Connections:
                 f"{self.path} has layout version {version}, this langgraph_wfstore reads version {LAYOUT_VERSION}; "
                 "nothing was changed. Open it with a release that knows that version"
             )
+
+
+def _check_path(path: str, read_only: bool) -> None:
+    """Say what is wrong with a path where SQLite would only say that it cannot open it."""
+    folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        raise BackendUnavailableError(
+            f"{path} is a folder; name a file in it, such as {os.path.join(path, 'agent.db')}"
+        )
+    if not os.path.isdir(folder):
+        raise BackendUnavailableError(f"cannot open {path}: there is no folder {folder}; create it, or check the path")
+    if read_only and not os.path.exists(path):
+        raise BackendUnavailableError(
+            f"cannot open {path}: it does not exist, and read_only=True never creates a store; check the path"
+        )
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
