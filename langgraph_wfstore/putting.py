@@ -185,9 +185,9 @@ def plan_checkpoint(
 
 def _parent_id(existing: Entry | None, parent_checkpoint_id: str | None, parent: Entry | None) -> bytes | None:
     """The parent's record id; for what is stored already the one it was stored with, which may have come later."""
-    if existing is not None and existing.record is not None:
-        if existing.record.parent_checkpoint_id == parent_checkpoint_id:
-            return existing.record.parent
+    stored = None if existing is None else existing.record
+    if stored is not None and stored.parent_checkpoint_id == parent_checkpoint_id:
+        return stored.parent
     return parent.row.id if parent is not None and parent.row is not None else None
 
 
