@@ -17,7 +17,7 @@ from .backends import open_backend
 from .backends.base import Backend, Stale, Tail, ThreadRow
 from .canonical import hex_id, utf8
 from .codec import Codec, Encoded
-from .errors import BackendUnavailableError, BranchNotFoundError, ThreadNotFoundError
+from .errors import BackendUnavailableError, BranchNotFoundError, IntegrityError, ThreadNotFoundError
 from .memo import Memo, Shelf
 from .metadata import Filter
 from .objects import new_secret
