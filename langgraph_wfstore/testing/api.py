@@ -194,7 +194,9 @@ class Loops:
 
     def close(self) -> None:
         while self._runners:
-            self._runners.popitem()[1].close()
+            runner = self._runners.popitem()[1]
+            if not runner.get_loop().is_running():  # it is, if a test gave up on what hangs
+                runner.close()
 
 
 class AsyncApi(Api):

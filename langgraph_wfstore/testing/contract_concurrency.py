@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
 from langchain_core.runnables import RunnableConfig
 
 from .api import PATIENCE, Api, within
@@ -25,17 +26,25 @@ WORKERS = 8
 def at_once(*work: Callable[[], object]) -> None:
     """Runs all of it at the same time, and raises what one of them raises."""
     start = threading.Barrier(len(work))
+    failures: list[BaseException] = []
 
-    def begin(each: Callable[[], object]) -> object:
-        start.wait(PATIENCE)
-        return each()
+    def begin(each: Callable[[], object]) -> None:
+        try:
+            start.wait(PATIENCE)
+            each()
+        except BaseException as error:  # noqa: BLE001 - raised below, in the thread of the test
+            failures.append(error)
 
-    def run_all() -> None:
-        with ThreadPoolExecutor(len(work)) as pool:
-            for done in [pool.submit(begin, each) for each in work]:
-                done.result()
-
-    within(run_all, 3 * PATIENCE)
+    workers = [threading.Thread(target=begin, args=(each,), daemon=True) for each in work]
+    for worker in workers:
+        worker.start()
+    deadline = time.monotonic() + 3 * PATIENCE
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+    if failures:
+        raise failures[0]
+    if any(worker.is_alive() for worker in workers):
+        pytest.fail(f"still running after {3 * PATIENCE} s: it hangs")
 
 
 class ConcurrencyContract(Contract):

@@ -76,9 +76,7 @@ class CopiesContract(Contract):
         assert_sound(saver, THREAD, "copy")
 
     @pytest.mark.parametrize(("gone", "left"), [(THREAD, "copy"), ("copy", THREAD)])
-    def test_deleting_one_leaves_the_other_whole(
-        self, api: Api, saver: WfStoreSaver, gone: str, left: str
-    ) -> None:
+    def test_deleting_one_leaves_the_other_whole(self, api: Api, saver: WfStoreSaver, gone: str, left: str) -> None:
         graph = chat_graph(saver)
         for number in range(3):
             api.invoke(graph, says_human(number), config_of())
@@ -93,9 +91,7 @@ class CopiesContract(Contract):
         assert_sound(saver, left)
 
     @pytest.mark.parametrize(("pruned", "other"), [(THREAD, "copy"), ("copy", THREAD)])
-    def test_pruning_one_leaves_the_other_whole(
-        self, api: Api, saver: WfStoreSaver, pruned: str, other: str
-    ) -> None:
+    def test_pruning_one_leaves_the_other_whole(self, api: Api, saver: WfStoreSaver, pruned: str, other: str) -> None:
         put_chain(api, 5)
         api.copy_thread(THREAD, "copy")
         before = self.history_of(api, other)

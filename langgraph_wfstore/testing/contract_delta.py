@@ -79,9 +79,7 @@ def turns(api: Api, graph: Any, count: int, durability: str, config: RunnableCon
 class DeltaContract(DurabilityContract):
     """Delta channels under every durability, before and after each kind of removal."""
 
-    def test_turns_are_the_same_as_in_memory(
-        self, api: Api, saver: WfStoreSaver, durability: str, schema: Any
-    ) -> None:
+    def test_turns_are_the_same_as_in_memory(self, api: Api, saver: WfStoreSaver, durability: str, schema: Any) -> None:
         def scenario(api: Api, saver: Saver, durability: str) -> Any:
             graph = delta_graph(saver, schema)
             turns(api, graph, 6, durability)
@@ -99,9 +97,7 @@ class DeltaContract(DurabilityContract):
 
         assert_same_as_in_memory(api, saver, durability, scenario)
 
-    def test_a_fork_is_the_same_as_in_memory(
-        self, api: Api, saver: WfStoreSaver, durability: str, schema: Any
-    ) -> None:
+    def test_a_fork_is_the_same_as_in_memory(self, api: Api, saver: WfStoreSaver, durability: str, schema: Any) -> None:
         def scenario(api: Api, saver: Saver, durability: str) -> Any:
             graph = delta_graph(saver, schema)
             turns(api, graph, 4, durability)
@@ -249,9 +245,7 @@ class DeltaWalkContract(Contract):
 
     def test_the_walk_reaches_the_root_without_a_seed(self, api: Api) -> None:
         stored = self.chain(api)
-        assert api.delta_history(stored[1], ["d"]) == {
-            "d": {"writes": [("task-b", "d", "a0"), ("task-a", "d", "z0")]}
-        }
+        assert api.delta_history(stored[1], ["d"]) == {"d": {"writes": [("task-b", "d", "a0"), ("task-a", "d", "z0")]}}
         assert api.delta_history(stored[0], ["d", "e"]) == {"d": {"writes": []}, "e": {"writes": []}}
 
     def test_the_walk_of_a_fork_takes_its_own_ancestors_only(self, api: Api) -> None:

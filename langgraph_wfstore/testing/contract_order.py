@@ -146,9 +146,7 @@ class LatestContract(Contract):
         found = [each.content for each in api.get_state(graph, config_of()).values["messages"]]
         assert found == ["message 0", "re: message 0", "message 10", "message 11", "re: message 11"]
 
-    def test_a_fork_by_another_saver_is_the_latest_for_all(
-        self, api: Api, saver: WfStoreSaver, reopen: Reopen
-    ) -> None:
+    def test_a_fork_by_another_saver_is_the_latest_for_all(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
         graph, other_saver = line_graph(saver, "a", "b"), reopen()
         other, other_graph = api.on(other_saver), line_graph(other_saver, "a", "b")
         api.invoke(graph, {"log": ["in"]}, config_of())

@@ -254,9 +254,7 @@ class PruneContract(Contract):
         assert [found.config for found in api.list(config_of())] == [parent]
         assert_sound(saver, THREAD)
 
-    def test_of_a_forked_thread_the_latest_is_kept_and_nothing_before_it(
-        self, api: Api, saver: WfStoreSaver
-    ) -> None:
+    def test_of_a_forked_thread_the_latest_is_kept_and_nothing_before_it(self, api: Api, saver: WfStoreSaver) -> None:
         graph = line_graph(saver, "a", "b")
         api.invoke(graph, {"log": ["in"]}, config_of())
         old = next(each for each in api.history(graph, config_of()) if each.next == ("b",))
@@ -293,9 +291,7 @@ class PruneContract(Contract):
         assert_sound(saver, THREAD)
 
     @pytest.mark.parametrize("durability", DURABILITIES)
-    def test_an_open_question_of_a_sub_graph_survives(
-        self, api: Api, saver: WfStoreSaver, durability: str
-    ) -> None:
+    def test_an_open_question_of_a_sub_graph_survives(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
         graph = nested_graph(saver, asks=True)
         api.invoke(graph, {"log": ["in"]}, config_of(), durability=durability)
         api.prune([THREAD])

@@ -199,9 +199,7 @@ class IdempotenceContract(Contract):
         assert api.read(config_of()).config == second
 
     @pytest.mark.parametrize("change", ["a value", "the metadata", "the parent", "a version"])
-    def test_another_content_under_the_same_id_is_a_conflict(
-        self, api: Api, saver: WfStoreSaver, change: str
-    ) -> None:
+    def test_another_content_under_the_same_id_is_a_conflict(self, api: Api, saver: WfStoreSaver, change: str) -> None:
         first, parent = put_chain(api, 2)
         checkpoint = checkpoint_of({"a": [1]})
         stored = api.put(parent, checkpoint, metadata_of(1))

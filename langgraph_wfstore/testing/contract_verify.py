@@ -66,9 +66,7 @@ class VerifyContract(Contract):
         assert report.problems
 
     @pytest.mark.parametrize("durability", DURABILITIES)
-    def test_threads_of_every_kind_verify(
-        self, api: Api, saver: WfStoreSaver, reopen: Reopen, durability: str
-    ) -> None:
+    def test_threads_of_every_kind_verify(self, api: Api, saver: WfStoreSaver, reopen: Reopen, durability: str) -> None:
         chat, delta = chat_graph(saver), delta_graph(saver, Rare, asks=True)
         for number in range(3):
             api.invoke(chat, says_human(number), config_of("chat"), durability=durability)

@@ -67,9 +67,7 @@ class WritesContract(Contract):
         ]
         assert_sound(saver, THREAD)
 
-    def test_a_special_write_replaces_also_when_the_checkpoint_has_a_child(
-        self, api: Api, saver: WfStoreSaver
-    ) -> None:
+    def test_a_special_write_replaces_also_when_the_checkpoint_has_a_child(self, api: Api, saver: WfStoreSaver) -> None:
         parent, _ = put_chain(api, 2)
         api.put_writes(parent, [(RESUME, "late")], "task")
         api.put_writes(parent, [(RESUME, "later")], "task")

@@ -189,6 +189,40 @@ def test_a_reader_keeps_up_with_removals_of_another_process(tmp_path: Path) -> N
         assert saver.get_tuple(config_of("t")) is None
 
 
+def test_verify_beside_a_writer_finds_nothing_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    with WfStoreSaver(path) as saver:
+        put(saver, "shared", 0)
+        writer = children.start(_write, path, "process 0")
+        reports = []
+        while not writer.listen(0.0):
+            reports.append(saver.store.thread("shared").verify())
+        writer.outcome()
+        assert not [report.problems for report in reports if not report.ok]
+        assert len({report.sealed for report in reports}) > 3, "it saw too few states to prove anything"
+
+
+def test_verify_beside_removals_finds_nothing_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    with WfStoreSaver(path) as saver:
+
+        def put_and_prune() -> None:
+            with WfStoreSaver(path) as other:
+                config = None
+                for number in range(60):
+                    config = put(other, "t", number % 9, config)
+                    if number % 3 == 2:
+                        other.prune(["t"])
+
+        put(saver, "t", 0)
+        writer = children.start(put_and_prune)
+        reports = []
+        while not writer.listen(0.0):
+            reports.append(saver.store.thread("t").verify())
+        writer.outcome()
+        assert not [report.problems for report in reports if not report.ok]
+
+
 # ------------------------------------------------------------------ forking
 
 
@@ -257,6 +291,30 @@ def test_a_fork_while_other_threads_write_leaves_the_child_able_to_write(tmp_pat
         assert not failures
         assert_sound(saver, *(info.thread_id for info in saver.store.threads()))
         assert {f"of child {number}" for number in range(12)} <= {info.thread_id for info in saver.store.threads()}
+
+
+@pytest.mark.parametrize("child_closes", [True, False])
+def test_what_a_child_writes_after_its_parent_closed_is_kept(tmp_path: Path, child_closes: bool) -> None:
+    """The parent's last connection must not take the write-ahead log away from the child."""
+    path = tmp_path / "agent.db"
+    saver = WfStoreSaver(path)
+    put(saver, "t", 0)
+    read, write = os.pipe()
+
+    def write_late() -> None:
+        put(saver, "of the child", 0)
+        os.read(read, 1)
+        put(saver, "of the child, late", 0)
+        if child_closes:
+            saver.close()
+
+    child = children.start(write_late)
+    child.listen(0.2)
+    saver.close()
+    os.write(write, b"x")
+    child.outcome()
+    with WfStoreSaver(path) as again:
+        assert {info.thread_id for info in again.store.threads()} == {"t", "of the child", "of the child, late"}
 
 
 def test_closing_in_a_child_leaves_the_parent_s_store_open(tmp_path: Path) -> None:
