@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from .backends.base import RecordRow
 from .codec import Codec
+from .reading import Need
 from .records import Ref, Write, WriteRecord
-from .view import Entry, ThreadView
+from .view import Entry, ThreadView, numbers_of
 
 if TYPE_CHECKING:
     from .store import WfStore
@@ -28,7 +31,7 @@ def delta_history(
         store._refresh(view)
         target = _target(store, view, namespace, checkpoint_id)
         walked = {} if target is None else walk_entries(target, channels, lambda key: view.entry(store.backend, *key))
-        loaded = store._load(view, [ref for found in walked.values() for ref in found.refs()]) if walked else None
+        loaded = store._load(view, [need for found in walked.values() for need in found.needs]) if walked else None
     out: dict[str, dict[str, Any]] = {}
     for channel in channels:
         found = walked.get(channel)
@@ -42,16 +45,13 @@ def delta_history(
 
 
 class Walked:
-    """What one channel's history needs: its writes, newest first, the value they start from, and whose they are."""
+    """One channel's history: its writes, newest first, the value they start from, whose they are, what to load."""
 
     def __init__(self) -> None:
         self.writes: list[tuple[WriteRecord, Write]] = []
         self.seed: Ref | None = None
         self.entries: list[Entry] = []
-
-    def refs(self) -> list[Ref]:
-        """Every value that is needed."""
-        return [write.value for _, write in self.writes] + ([] if self.seed is None else [self.seed])
+        self.needs: list[Need] = []
 
 
 def walk_entries(
@@ -73,10 +73,14 @@ def walk_entries(
             for channel in sorted(wanted):
                 found = walked[channel]
                 found.entries.append(entry)
-                found.writes += [(r, w) for r, w in reversed(writes) if w.channel == channel]
+                for row, record, write in reversed(writes):
+                    if write.channel == channel:
+                        found.writes.append((record, write))
+                        found.needs.append((write.value, numbers_of(row, record)[write.value.id]))
                 held = entry.channels.get(channel)
                 if held is not None and held.value is not None:
                     found.seed = held.value
+                    found.needs.append((held.value, entry.numbers()[held.value.id]))
                     wanted.discard(channel)
         entry = _above(entry, find)
     return walked
@@ -95,6 +99,9 @@ def _target(store: WfStore, view: ThreadView, namespace: str, checkpoint_id: str
     return view.entry(store.backend, namespace, checkpoint_id)
 
 
-def _ordered(entry: Entry) -> list[tuple[WriteRecord, Write]]:
-    found = [((r.task_path, r.task_id, w.idx), r, w) for w, r, _ in entry.effective().values()]
-    return [(r, w) for _, r, w in sorted(found, key=lambda item: item[0])]
+def _ordered(entry: Entry) -> list[tuple[RecordRow, WriteRecord, Write]]:
+    found = [
+        ((record.task_path, record.task_id, write.idx), row, record, write)
+        for write, record, row in entry.effective().values()
+    ]
+    return [(row, record, write) for _, row, record, write in sorted(found, key=itemgetter(0))]

@@ -134,6 +134,14 @@ def seal_id(record: SealRecord) -> bytes:
     return record_id(Kind.SEAL, seal_body(record))
 
 
+def refs_of(record: Record) -> list[Ref]:
+    """Every value that a record names: of channels or writes in their order, then metadata and further keys."""
+    if isinstance(record, CheckpointRecord):
+        refs = [channel.value for channel in record.channels if channel.value is not None]
+        return [*refs, record.metadata, *([] if record.extra is None else [record.extra])]
+    return [write.value for write in record.writes] if isinstance(record, WriteRecord) else []
+
+
 def skeleton_body(namespace: str, checkpoint_id: str, parent_checkpoint_id: str | None, deleted: bool) -> bytes:
     """What a removed record leaves behind beside its id.
 

@@ -9,7 +9,6 @@ from .backends.base import RecordRow
 from .codec import Codec
 from .metadata import Filter
 from .reading import Loaded, Outline, StoredCheckpoint, decode_checkpoint
-from .records import Ref
 from .view import Entry, ThreadView, anchor_of, entries_of, read_rows, space_of
 
 if TYPE_CHECKING:
@@ -90,8 +89,8 @@ def _page(
             return None
         entries, known = _with_writes(store, view, rows)
         outlines = [store._outline(view, e, known) for e in entries if namespace is None or e.namespace == namespace]
-        refs: list[Ref] = [ref for outline in outlines for ref in outline.refs()]
-        return outlines, store._load(view, refs), rows[-1].position
+        needs = [need for outline in outlines for need in outline.needs()]
+        return outlines, store._load(view, needs), rows[-1].position
 
 
 def _with_writes(

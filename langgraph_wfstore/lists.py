@@ -6,7 +6,7 @@ items alone. The storage is a private matter of a store: literal item numbers an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .canonical import digest
@@ -185,6 +185,24 @@ def apply_splice(data: bytes, base: list[int]) -> list[int]:
             if start + length > len(base):
                 raise ValueError("a splice copies more than its base has")
             numbers += base[start : start + length]
+    return numbers
+
+
+def pack_numbers(numbers: Iterable[int]) -> bytes:
+    """Unsigned integers as bytes."""
+    out = bytearray()
+    for number in numbers:
+        put_varint(out, number)
+    return bytes(out)
+
+
+def unpack_numbers(data: bytes) -> list[int]:
+    """The integers behind `pack_numbers`; ValueError if the bytes are damaged."""
+    numbers = []
+    at = 0
+    while at < len(data):
+        number, at = get_varint(data, at)
+        numbers.append(number)
     return numbers
 
 

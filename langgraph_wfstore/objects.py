@@ -7,10 +7,10 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from .backends.base import LIST, MAP, OBJECT, ObjectRow
+from .backends.base import LIST, LOOKED_UP, MAP, OBJECT, ObjectRow
 from .canonical import digest
 from .codec import Encoded, EncodedList, EncodedMap
-from .lists import StoredList, list_id, put_varint, splice_for
+from .lists import StoredList, list_id, pack_numbers, splice_for
 from .memo import Leaf
 from .records import Ref
 
@@ -37,11 +37,11 @@ class Lineage:
     Args:
         secret: keys the nonces, so that ids of short texts cannot be guessed.
         last: number of the last object.
-        complete: whether every object is in `places` and `numbers`, so that what is not there is new.
+        complete: whether every object is in `places`, so that what is not there is new.
 
     Attributes:
         places: where objects are, by type tag and hash of their bytes.
-        numbers: numbers of lists and maps by id, while `complete`.
+        numbers: numbers of lists and maps by id, as far as they are known.
         names: ids of objects by number, as far as they were met.
     """
 
@@ -79,6 +79,7 @@ class Lineage:
         if len(self.places) >= _KEYS_HELD:
             self.places.clear()
             self.names.clear()
+            self.numbers.clear()
             self.complete = False
         leaf.place = place
         self.places[leaf.tag, leaf.key] = place
@@ -109,11 +110,15 @@ def map_id(shell: bytes, holes: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 class Placement:
-    """The objects that one operation refers to; `rows` are those it adds.
+    """The objects that one operation refers to.
 
     Args:
         lineage: where they go.
-        numbers: the numbers of those of these ids that the engine has.
+        numbers: the numbers of those of these ids that the engine finds.
+
+    Attributes:
+        rows: the objects that the operation adds.
+        numbered: the numbers of the values that were referred to, by id.
     """
 
     def __init__(self, lineage: Lineage, numbers: Callable[[list[bytes]], dict[bytes, int]]) -> None:
@@ -123,6 +128,7 @@ class Placement:
         self._learned: list[tuple[Leaf, Place]] = []
         self._named: dict[bytes, int] = {}
         self._held: list[tuple[bytes, StoredList]] = []
+        self.numbered: dict[bytes, int] = {}
         self.rows: list[ObjectRow] = []
 
     def commit(self) -> None:
@@ -132,8 +138,7 @@ class Placement:
             lineage.learn(leaf, place)
         for name, stored in self._held:
             lineage.hold(name, stored)
-        if lineage.complete:
-            lineage.numbers.update(self._named)
+        lineage.numbers.update(self._named)
         lineage.last += len(self.rows)
 
     def prepare(self, values: Iterable[Encoded]) -> None:
@@ -154,7 +159,8 @@ class Placement:
                         leaf.place = place
         if not unknown:
             return
-        there = {} if lineage.complete else self._numbers([name for name, _ in unknown.values()])
+        large = [] if lineage.complete else [name for name, leaf in unknown.values() if len(leaf.data) >= LOOKED_UP]
+        there = self._numbers(large) if large else {}
         for content, (name, leaf) in unknown.items():
             number = there.get(name)
             if number is None:
@@ -171,10 +177,16 @@ class Placement:
             previous: the list that stood in the same place before, to be spliced.
         """
         if isinstance(value, Leaf):
-            return Ref("object", self._place(value).id)
-        if isinstance(value, EncodedList):
-            return Ref("list", self._list(value, previous)[0])
-        return Ref("map", self._map(value))
+            place = self._place(value)
+            ref, number = Ref("object", place.id), place.number
+        elif isinstance(value, EncodedList):
+            name, number = self._list(value, previous)
+            ref = Ref("list", name)
+        else:
+            name, number = self._map(value)
+            ref = Ref("map", name)
+        self.numbered[ref.id] = number
+        return ref
 
     def _place(self, leaf: Leaf) -> Place:
         place = leaf.place
@@ -207,25 +219,21 @@ class Placement:
         self._held.append((name, StoredList(number, items, numbers, 0 if base is None else base.depth + 1, base)))
         return name, number
 
-    def _map(self, value: EncodedMap) -> bytes:
+    def _map(self, value: EncodedMap) -> tuple[bytes, int]:
         shell = self._place(value.shell)
         lists = [(position, *self._list(items, None)) for position, items in value.holes]
         name = map_id(shell.id, [(position, list_name) for position, list_name, _ in lists])
-        if self._known(name) is None:
-            data = bytearray()
-            put_varint(data, shell.number)
-            for position, _, number in lists:
-                put_varint(data, position)
-                put_varint(data, number)
-            self._named[name] = self._add(name, MAP, "", bytes(data))
-        return name
+        number = self._known(name)
+        if number is None:
+            parts = [shell.number]
+            for position, _, list_number in lists:
+                parts += (position, list_number)
+            number = self._named[name] = self._add(name, MAP, "", pack_numbers(parts))
+        return name, number
 
     def _known(self, name: bytes) -> int | None:
         number = self._named.get(name)
-        if number is None:
-            lineage = self._lineage
-            number = lineage.numbers.get(name) if lineage.complete else self._numbers([name]).get(name)
-        return number
+        return self._lineage.numbers.get(name) if number is None else number
 
     def _add(self, name: bytes, form: int, tag: str, data: bytes) -> int:
         number = self._lineage.last + len(self.rows) + 1

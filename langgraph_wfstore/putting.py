@@ -11,8 +11,8 @@ from .backends.base import BRANCH, CHECKPOINT, KEPT, WRITE, Append, Backend, Bra
 from .canonical import Version, hex_id, utf8
 from .codec import Codec, Encoded, EncodedList
 from .errors import ConflictError, ThreadDeletedError
-from .format import branch_body, checkpoint_body, record_id, seal_id, write_body
-from .lists import StoredList
+from .format import branch_body, checkpoint_body, record_id, refs_of, seal_id, write_body
+from .lists import StoredList, pack_numbers
 from .objects import Placement
 from .order import Arrival, Line, line_for, spot_for
 from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, Write, WriteRecord
@@ -180,7 +180,9 @@ def plan_checkpoint(
             f"{hex_id(existing.row.id)}; what was put now is {hex_id(name)}. Nothing was written: give a changed state "
             "a checkpoint id of its own"
         )
-    return _checkpoint_plan(view, backend, new, record, body, name, placement)
+    numbers = {**(parent.numbers() if parent is not None and parent.shown else {}), **placement.numbered}
+    refs = pack_numbers(numbers[ref.id] for ref in refs_of(record))
+    return _checkpoint_plan(view, backend, new, record, body, name, refs, placement)
 
 
 def _parent_id(existing: Entry | None, parent_checkpoint_id: str | None, parent: Entry | None) -> bytes | None:
@@ -198,6 +200,7 @@ def _checkpoint_plan(
     record: CheckpointRecord,
     body: bytes,
     name: bytes,
+    refs: bytes,
     placement: Placement,
 ) -> Plan:
     assert view.row is not None
@@ -223,6 +226,7 @@ def _checkpoint_plan(
         source=record.source,
         step=record.step,
         run=None if record.run_id is None else run_of(record.run_id),
+        refs=refs,
     )
     made: list[Made] = [(row, record)]
     branches = []
@@ -280,7 +284,9 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     )
     body = write_body(record)
     anchor = anchor_of(new.namespace, new.checkpoint_id)
-    row = RecordRow(view.last + 1, WRITE, record_id(Kind.WRITE, body), KEPT, body, None, None, anchor, *(None,) * 7)
+    refs = pack_numbers(placement.numbered[ref.id] for ref in refs_of(record))
+    name = record_id(Kind.WRITE, body)
+    row = RecordRow(view.last + 1, WRITE, name, KEPT, body, None, None, anchor, *(None,) * 7, refs=refs)
     made: list[Made] = [(row, record)]
     batch = _append(view, placement, _sealed(view, made) if new.ends_run else [row])
     return Plan(batch, [(batch.records[0], record)], placement)

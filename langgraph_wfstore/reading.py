@@ -11,12 +11,14 @@ from .backends.base import LIST, MAP, OBJECT, Backend, ObjectRow
 from .canonical import Version, hex_id
 from .codec import Codec
 from .errors import DecodeError, IntegrityError
-from .lists import StoredList, apply_splice, base_of, get_varint
+from .format import refs_of
+from .lists import StoredList, apply_splice, base_of, unpack_numbers
 from .memo import Leaf, Shelf
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
 
 _FLAG = 3
+FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,25 @@ class StoredCheckpoint:
         return {c.name: c.version for c in self.record.channels if c.version is not None}
 
 
+Need = tuple[Ref, int]  # a value, and the number of its object
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A checkpoint and its effective writes, before any value is decoded."""
+    """A checkpoint and its effective writes, before any value is decoded; with the numbers of all values by id."""
 
     record: CheckpointRecord
     record_id: bytes
     parent: str | None
     writes: tuple[tuple[WriteRecord, Write], ...]
+    numbers: dict[bytes, int]
 
-    def refs(self) -> Iterable[Ref]:
+    def needs(self) -> Iterable[Need]:
         """Every value it names."""
-        yield self.record.metadata
-        if self.record.extra is not None:
-            yield self.record.extra
-        for channel in self.record.channels:
-            if channel.value is not None:
-                yield channel.value
+        for ref in refs_of(self.record):
+            yield ref, self.numbers[ref.id]
         for _, write in self.writes:
-            yield write.value
+            yield write.value, self.numbers[write.value.id]
 
 
 class Loaded:
@@ -101,19 +103,19 @@ def missing(name: bytes) -> IntegrityError:
     )
 
 
-def load(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, refs: Iterable[Ref]) -> Loaded:
-    """Fetch what the references need and this process does not hold, in a bounded number of statements.
+def load(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: Iterable[Need]) -> Loaded:
+    """Fetch what references need and this process does not hold, in a bounded number of statements.
 
     Args:
         number: of the lineage in the engine.
         lineage: what is known of it; its lists are used and added to, so the thread's lock must be held.
         shelf: objects held by this process.
-        refs: what is to be read.
+        needs: what is to be read.
 
     Raises:
         IntegrityError: an object is missing, or is not what its id says.
     """
-    return _Loading(backend, number, lineage, shelf).run(refs)
+    return _Loading(backend, number, lineage, shelf).run(needs)
 
 
 class _Loading:
@@ -127,19 +129,17 @@ class _Loading:
         self._by_number: dict[int, StoredList] = {}
         self._names: dict[int, bytes] = {}
 
-    def run(self, refs: Iterable[Ref]) -> Loaded:
-        wanted: dict[bytes, str] = {}
-        for ref in refs:
-            if ref.form == "object":
-                self._hold(ref.id) or wanted.setdefault(ref.id, ref.form)
-            elif ref.form == "list" and (held := self._lineage.list(ref.id)) is not None:
+    def run(self, needs: Iterable[Need]) -> Loaded:
+        wanted: dict[int, Ref] = {}
+        for ref, number in needs:
+            if ref.form == "list" and (held := self._lineage.list(ref.id)) is not None:
                 self._out._lists[ref.id] = held
-            else:
-                wanted[ref.id] = ref.form
-        found = {row.id: row for row in self._backend.objects(self._number, list(wanted))} if wanted else {}
-        for name in wanted:
-            if name not in found:
-                raise missing(name)
+            elif ref.form != "object" or not self._hold(ref.id):
+                wanted[number] = ref
+        found = self._fetch(list(wanted))
+        for number, ref in wanted.items():
+            if found[number].id != ref.id or found[number].form != FORMS[ref.form]:
+                raise missing(ref.id)
         lists = [row for row in found.values() if row.form == LIST]
         lists += self._maps([row for row in found.values() if row.form == MAP])
         for row in found.values():
@@ -157,7 +157,7 @@ class _Loading:
 
     def _keep(self, row: ObjectRow) -> None:
         leaf = checked_leaf(row, self._lineage.secret)
-        leaf.place = Place(self._lineage, row.number, row.id)
+        self._lineage.learn(leaf, Place(self._lineage, row.number, row.id))
         self._out._leaves[row.id] = leaf
         self._shelf.put(row.id, leaf)
 
@@ -176,7 +176,8 @@ class _Loading:
         for number in numbers:
             if number not in rows:
                 raise IntegrityError(
-                    f"object number {number} is part of a stored list and not in the store; run thread.verify()"
+                    f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
+                    "what is affected, and restore a backup"
                 )
         return rows
 
@@ -219,13 +220,12 @@ class _Loading:
     def _elements(self) -> None:
         """Objects of lists that were held, but whose objects are not any more."""
         unheld = {
-            item[1:]
+            number >> 2
             for stored in self._out._lists.values()
-            for item in stored.items
+            for item, number in zip(stored.items, stored.numbers, strict=True)
             if item[1:] not in self._out._leaves and not self._hold(item[1:])
         }
-        rows = self._backend.objects(self._number, sorted(unheld)) if unheld else []
-        for row in rows:
+        for row in self._fetch(sorted(unheld)).values():
             self._keep(row)
 
 
@@ -248,13 +248,8 @@ def _depth(number: int, rows: dict[int, ObjectRow]) -> int:
 
 def map_numbers(data: bytes) -> tuple[int, list[tuple[int, int]]]:
     """The object number of a map's shell, and (position, object number) of its lists."""
-    shell, at = get_varint(data, 0)
-    holes = []
-    while at < len(data):
-        position, at = get_varint(data, at)
-        number, at = get_varint(data, at)
-        holes.append((position, number))
-    return shell, holes
+    shell, *rest = unpack_numbers(data)
+    return shell, list(zip(rest[::2], rest[1::2], strict=True))
 
 
 def checked_leaf(row: ObjectRow, secret: bytes) -> Leaf:

@@ -29,8 +29,8 @@ from .canonical import utf8
 from .delta import walk_entries
 from .errors import BackendUnavailableError, ConflictError
 from .format import record_id, removal_body, removed_digest, seal_id, skeleton_body
+from .lists import unpack_numbers
 from .putting import keyed_hash, run_hash
-from .reading import Outline
 from .records import Kind, RemovalRecord, SealRecord, WriteRecord
 from .sweep import sweep
 from .view import Entry, Made, entries_of, read_rows, run_of
@@ -200,7 +200,7 @@ def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dro
     lineage = first.tail.row.lineage or 0
     change = Rewrite(lineage, {})
     concerned = {whole.number: (whole, gone, reason) for whole, gone, reason in removals}
-    live: set[bytes] = set()
+    live: set[int] = set()
     for row in store.backend.kin(lineage):
         number = row.number or 0
         if dropped is not None and number == dropped.number:
@@ -226,9 +226,9 @@ def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dro
 
 @dataclass(slots=True)
 class _Needed:
-    """What must stay: ids of values, and per hidden checkpoint the channels whose writes are walked."""
+    """What must stay: numbers of objects, and per hidden checkpoint the channels whose writes are walked."""
 
-    live: set[bytes]
+    live: set[int]
     hidden: dict[Key, set[str]]
 
 
@@ -237,13 +237,13 @@ def _needed(store: WfStore, whole: Whole, gone: set[Key]) -> _Needed:
     staying = [e for k, e in whole.entries.items() if e.row is None or (e.shown and k not in gone)]
     counters = _delta_channels(store, whole, [e for e in staying if e.record is not None])
     for entry in staying:
-        needed.live |= {write.value.id for _, record in entry.writes for write in record.writes}
+        needed.live |= {number for row, _ in entry.writes for number in unpack_numbers(row.refs)}
         if entry.record is None or entry.row is None:
             continue
-        needed.live |= {ref.id for ref in Outline(entry.record, entry.row.id, None, ()).refs()}
+        needed.live |= set(unpack_numbers(entry.row.refs))
         walked = walk_entries(entry, counters[entry.row.seq], whole.entries.get)
         for channel, found in walked.items():
-            needed.live |= {ref.id for ref in found.refs()}
+            needed.live |= {number for _, number in found.needs}
             for above in found.entries:
                 needed.hidden.setdefault((above.namespace, above.checkpoint_id), set()).add(channel)
     return needed
@@ -252,14 +252,18 @@ def _needed(store: WfStore, whole: Whole, gone: set[Key]) -> _Needed:
 def _delta_channels(store: WfStore, whole: Whole, staying: Sequence[Entry]) -> dict[int, list[str]]:
     """Per checkpoint its delta channels: the keys of its metadata's counters_since_delta_snapshot."""
     view = store._view(whole.tail.row.name.decode("utf-8", "surrogatepass"))
-    refs = {e.row.seq: e.record.metadata for e in staying if e.row is not None and e.record is not None}
+    needs = {
+        e.row.seq: (e.record.metadata, e.numbers()[e.record.metadata.id])
+        for e in staying
+        if e.row is not None and e.record is not None
+    }
     with view.lock:
         store._refresh(view)
         if not view.stored:
             raise Stale
-        loaded = store._load(view, refs.values())
+        loaded = store._load(view, needs.values())
     found = {}
-    for seq, ref in refs.items():
+    for seq, (ref, _) in needs.items():
         metadata = loaded.value(store.codec, ref)
         counters = metadata.get("counters_since_delta_snapshot") if isinstance(metadata, dict) else None
         found[seq] = sorted(counters) if isinstance(counters, dict) else []
@@ -303,7 +307,7 @@ def _key(row: RecordRow, record: object) -> Key:
 def _skeleton(row: RecordRow, entry: Entry, deleted: bool) -> RecordRow:
     parent = entry.parent if row.kind == CHECKPOINT else None
     body = skeleton_body(entry.namespace, entry.checkpoint_id, parent, deleted)
-    return row._replace(state=SKELETON, body=body, within=None, source=None, step=None, run=None)
+    return row._replace(state=SKELETON, body=body, within=None, source=None, step=None, run=None, refs=b"")
 
 
 def _heads(whole: Whole, rows: list[RecordRow]) -> list[BranchRow]:

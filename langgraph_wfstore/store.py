@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,9 +32,8 @@ from .putting import (
     plan_checkpoint,
     plan_writes,
 )
-from .reading import Loaded, Outline, StoredCheckpoint, decode_checkpoint, load
-from .records import Ref
-from .view import Entry, ThreadView, entries_of, read_rows, space_of
+from .reading import Loaded, Need, Outline, StoredCheckpoint, decode_checkpoint, load
+from .view import Entry, ThreadView, entries_of, numbers_of, read_rows, space_of
 
 if TYPE_CHECKING:
     from .thread import Thread
@@ -266,7 +266,7 @@ class WfStore:
             try:
                 view.pending.wait()
             except Exception:  # noqa: BLE001  # raised where the append was made; here only its end matters
-                view.loaded = False
+                view.forget()  # what it was to add is not there
             view.pending = None
 
     def _view(self, thread_id: str) -> ThreadView:
@@ -319,7 +319,7 @@ class WfStore:
             if entry is None:
                 return Found(None, life, last)
             outline = self._outline(view, entry, {})
-            loaded = self._load(view, outline.refs())
+            loaded = self._load(view, outline.needs())
         return Found(decode_checkpoint(codec, thread_id, outline, loaded), life, last)
 
     def _refresh(self, view: ThreadView) -> None:
@@ -370,14 +370,21 @@ class WfStore:
         """A checkpoint and its effective writes; `known` holds checkpoints that need not be looked up."""
         assert entry.row is not None and entry.record is not None
         effective = sorted(
-            ((record.task_path, record.task_id, write.idx), record, write)
-            for write, record, _ in entry.effective().values()
+            (
+                ((record.task_path, record.task_id, write.idx), record, write, row)
+                for write, record, row in entry.effective().values()
+            ),
+            key=itemgetter(0),
         )
+        numbers = entry.numbers()
+        for row, record in {row.seq: (row, record) for _, record, _, row in effective}.values():
+            numbers.update(numbers_of(row, record))
         return Outline(
             entry.record,
             entry.row.id,
             self._kept_parent(view, entry, known),
-            tuple((record, write) for _, record, write in effective),
+            tuple((record, write) for _, record, write, _ in effective),
+            numbers,
         )
 
     def _kept_parent(self, view: ThreadView, entry: Entry, known: Mapping[tuple[str, str], Entry]) -> str | None:
@@ -395,9 +402,9 @@ class WfStore:
             parent = above.parent
         return None
 
-    def _load(self, view: ThreadView, refs: Iterable[Ref]) -> Loaded:
+    def _load(self, view: ThreadView, needs: Iterable[Need]) -> Loaded:
         assert view.row is not None and view.row.lineage is not None
-        return load(self.backend, view.row.lineage, view.lineage, self.shelf, refs)
+        return load(self.backend, view.row.lineage, view.lineage, self.shelf, needs)
 
     def history(
         self,

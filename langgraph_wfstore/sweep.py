@@ -9,11 +9,11 @@ from .reading import map_numbers
 _FLAG_BITS = 2
 
 
-def sweep(backend: Backend, lineage: int, live: set[bytes]) -> tuple[list[int], list[ObjectRow]]:
+def sweep(backend: Backend, lineage: int, live: set[int]) -> tuple[list[int], list[ObjectRow]]:
     """Find what can go.
 
     Args:
-        live: ids of all values that records refer to.
+        live: numbers of all objects that records refer to.
 
     Returns:
         the numbers of the objects to delete, and the rows of lists to replace because their base goes.
@@ -35,8 +35,8 @@ def _items(rows: dict[int, ObjectRow]) -> dict[int, list[int]]:
     return items
 
 
-def _reached(rows: dict[int, ObjectRow], items: dict[int, list[int]], live: set[bytes]) -> set[int]:
-    todo = [number for number, row in rows.items() if row.id in live]
+def _reached(rows: dict[int, ObjectRow], items: dict[int, list[int]], live: set[int]) -> set[int]:
+    todo = [number for number in live if number in rows]
     kept: set[int] = set()
     while todo:
         number = todo.pop()

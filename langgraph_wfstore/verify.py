@@ -74,6 +74,7 @@ def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> Ver
             "store.threads() lists those that there are"
         )
     _check_thread(backend, name, tail, findings)
+    _check_thread(backend, name, tail, findings)
     rows = list(_rows(backend, tail, findings))
     made = [(row, _checked(row, findings)) for row in rows]
     good = [(row, record) for row, record in made if record is not None or row.state == SKELETON]
@@ -119,6 +120,21 @@ def _check_thread(backend: Backend, name: bytes, tail: Tail, findings: _Findings
                 findings.add("thread", f"a row that shares its lineage, number {kin.number}, is not found by its name")
     except _BROKEN as error:
         findings.add("thread", f"its tombstones, or the threads that share its lineage, cannot be read ({error})")
+
+
+def _check_thread(backend: Backend, name: bytes, tail: Tail, findings: _Findings) -> None:
+    """The thread's own row, and its lineage's secret."""
+    row = tail.row
+    if row.name != name:
+        findings.add("thread", f"its row has the name {row.name!r:.100}")
+    if not isinstance(row.secret, bytes) or len(row.secret) != 32:
+        findings.add("thread", "its lineage's secret is not 32 bytes")
+    try:
+        life = 1 + max((life for life, _ in backend.tombstones(name)), default=0)
+        if row.life != life:
+            findings.add("thread", f"its life is {row.life!r}, the tombstones say {life}")
+    except _BROKEN as error:
+        findings.add("thread", f"its tombstones cannot be read ({error})")
 
 
 def _rows(backend: Backend, tail: Tail, findings: _Findings) -> Iterator[RecordRow]:
@@ -210,7 +226,7 @@ def _check_skeleton(row: RecordRow, findings: _Findings) -> None:
     left = (row.within, row.source, row.step, row.run, *([row.branch] if row.kind == WRITE or namespace else []))
     if row.kind == WRITE:
         left += (row.space, row.position)
-    if any(value is not None for value in left):
+    if any(value is not None for value in left) or row.refs:
         findings.add(where, "a removed record has index values left")
 
 

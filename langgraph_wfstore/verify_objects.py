@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from .backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, RecordRow, Tail
 from .canonical import hex_id
 from .errors import WfStoreError
-from .lists import apply_splice, base_of, list_id
+from .format import Record, refs_of
+from .lists import apply_splice, base_of, list_id, unpack_numbers
 from .objects import map_id, nonce_for
-from .reading import Outline, checked_leaf, map_numbers
+from .reading import FORMS, checked_leaf, map_numbers
 from .view import Entry, entries_of, read_rows
 
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
-_FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
 Add = Callable[[str, str], None]
 
 
@@ -27,20 +27,13 @@ def check_objects(backend: Backend, tail: Tail, entries: dict[tuple[str, str], E
     lineage = tail.row.lineage or 0
     # What was added since the thread was looked at is left to the next verify: its records were not read.
     rows = {row.number: row for row in _all(backend, lineage, tail.objects, add) if row.number <= tail.objects}
-    by_id: dict[bytes, ObjectRow] = {}
-    for row in rows.values():
-        if row.id in by_id:
-            add(f"object {row.number}", f"it has the id of object {by_id[row.id].number}")
-        by_id[row.id] = row
     parts = _Parts(rows, add)
     for number in sorted(rows):
         parts.check(rows[number], tail.row.secret)
-    wanted = _named(entries, by_id, add)
-    others = [t for t in backend.kin(lineage) if t.number != tail.row.number]
-    for other in others:
-        wanted |= set(_names_of(_entries(backend, other.number or 0)))
-    reached = parts.reach(wanted, by_id)
-    for number in sorted(set(rows) - reached):
+    wanted = _named(entries, rows, add)
+    for other in (t for t in backend.kin(lineage) if t.number != tail.row.number):
+        wanted |= set(_numbers(_entries(backend, other.number or 0)))
+    for number in sorted(set(rows) - parts.reach(wanted)):
         add(f"object {number}", "no record names it: it was added, or what named it was dropped")
 
 
@@ -57,28 +50,34 @@ def _all(backend: Backend, lineage: int, last: int, add: Add) -> list[ObjectRow]
     return rows
 
 
-def _named(entries: dict[tuple[str, str], Entry], by_id: dict[bytes, ObjectRow], add: Add) -> set[bytes]:
-    """What the thread's records name; of kept records all of it must be there."""
-    wanted: set[bytes] = set()
-    for entry in entries.values():
-        if entry.record is not None and entry.row is not None:
-            for ref in Outline(entry.record, entry.row.id, None, ()).refs():
-                wanted.add(ref.id)
-                _expect(by_id, ref.id, _FORMS[ref.form], f"record {entry.row.seq}", entry.row.state, add)
-        for row, record in entry.writes:
-            for write in record.writes:
-                wanted.add(write.value.id)
-                _expect(by_id, write.value.id, _FORMS[write.value.form], f"record {row.seq}", row.state, add)
+def _stored(entry: Entry) -> Iterator[tuple[RecordRow, Record]]:
+    """A checkpoint's record and the writes anchored at it, as far as their content is there."""
+    if entry.row is not None and entry.record is not None:
+        yield entry.row, entry.record
+    yield from entry.writes
+
+
+def _named(entries: dict[tuple[str, str], Entry], rows: dict[int, ObjectRow], add: Add) -> set[int]:
+    """The numbers of what the thread's records name; of kept records all of it must be there."""
+    wanted: set[int] = set()
+    for row, record in (stored for entry in entries.values() for stored in _stored(entry)):
+        refs, numbers = refs_of(record), unpack_numbers(row.refs)
+        if len(refs) != len(numbers):
+            add(f"record {row.seq}", f"it names {len(refs)} values and says of {len(numbers)} where they are")
+        for ref, number in zip(refs, numbers, strict=False):
+            wanted.add(number)
+            found = rows.get(number)
+            if found is None:
+                if row.state == KEPT:
+                    add(f"record {row.seq}", f"its value {hex_id(ref.id)}, object {number}, is missing")
+            elif (found.id, found.form) != (ref.id, FORMS[ref.form]):
+                add(f"record {row.seq}", f"object {number} is not its value {hex_id(ref.id)}")
     return wanted
 
 
-def _expect(by_id: dict[bytes, ObjectRow], name: bytes, form: int, where: str, state: int, add: Add) -> None:
-    row = by_id.get(name)
-    if row is None:
-        if state == KEPT:
-            add(where, f"it names object {hex_id(name)}, which is missing")
-    elif row.form != form:
-        add(where, f"it names object {hex_id(name)}, which is stored in another form")
+def _numbers(entries: dict[tuple[str, str], Entry]) -> Iterator[int]:
+    for row, _ in (stored for entry in entries.values() for stored in _stored(entry)):
+        yield from unpack_numbers(row.refs)
 
 
 def _entries(backend: Backend, thread: int) -> dict[tuple[str, str], Entry]:
@@ -86,14 +85,6 @@ def _entries(backend: Backend, thread: int) -> dict[tuple[str, str], Entry]:
     while page := backend.records(thread, len(rows), 1000):
         rows += page
     return entries_of(read_rows(rows))
-
-
-def _names_of(entries: dict[tuple[str, str], Entry]) -> Iterator[bytes]:
-    for entry in entries.values():
-        if entry.record is not None and entry.row is not None:
-            yield from (ref.id for ref in Outline(entry.record, entry.row.id, None, ()).refs())
-        for _, record in entry.writes:
-            yield from (write.value.id for write in record.writes)
 
 
 class _Parts:
@@ -139,9 +130,9 @@ class _Parts:
         if map_id(self._rows[shell].id, [(at, self._rows[n].id) for at, n in holes]) != row.id:
             self._add(f"object {row.number}", "the dict does not match its id")
 
-    def reach(self, wanted: set[bytes], by_id: dict[bytes, ObjectRow]) -> set[int]:
-        """The numbers of what these ids need."""
-        todo = [by_id[name].number for name in wanted if name in by_id]
+    def reach(self, wanted: set[int]) -> set[int]:
+        """The numbers of what these need."""
+        todo = list(wanted)
         reached: set[int] = set()
         while todo:
             number = todo.pop()

@@ -25,7 +25,9 @@ from .backends.base import (
     ThreadRow,
 )
 from .canonical import digest, utf8
-from .format import Record, read_record, read_skeleton
+from .errors import IntegrityError
+from .format import Record, read_record, read_skeleton, refs_of
+from .lists import unpack_numbers
 from .objects import Lineage
 from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
 
@@ -54,6 +56,20 @@ def _signed(value: bytes) -> int:
     return int.from_bytes(value[:8], "big", signed=True)
 
 
+def numbers_of(row: RecordRow, record: Record) -> dict[bytes, int]:
+    """The object numbers of the values that a record names, by id.
+
+    Raises:
+        IntegrityError: the row does not have a number for each.
+    """
+    try:
+        return {ref.id: number for ref, number in zip(refs_of(record), unpack_numbers(row.refs), strict=True)}
+    except ValueError as error:
+        raise IntegrityError(
+            f"record {row.seq} does not say where its values are ({error}); run thread.verify()"
+        ) from error
+
+
 class Entry:
     """One checkpoint and the writes anchored at it; `row` is None while only writes have arrived."""
 
@@ -69,6 +85,10 @@ class Entry:
         self.mine = False
         self.deleted = False
         self.writes: list[tuple[RecordRow, WriteRecord]] = []
+
+    def numbers(self) -> dict[bytes, int]:
+        """The object numbers of the checkpoint's values, by id."""
+        return {} if self.row is None or self.record is None else numbers_of(self.row, self.record)
 
     @property
     def shown(self) -> bool:
@@ -168,8 +188,11 @@ class ThreadView:
 
     def load(self, backend: Backend) -> None:
         """Ask the engine where the thread stands; `row` stays None if there is no such thread."""
+        known, old = self.lineage, self.row
         self.forget()
         tail = backend.find(self.name)
+        if tail is not None and old is not None and _same_lineage(old, tail.row):
+            self.lineage = known  # objects never change: what is known of them still holds
         if tail is None:
             self.life = 1 + max((life for life, _ in backend.tombstones(self.name)), default=0)
         else:
@@ -187,7 +210,9 @@ class ThreadView:
         self.seal = tail.seal
         self.unsealed = list(tail.unsealed)
         self.heads.update({branch.number: branch for branch in tail.branches})
-        self.lineage = Lineage(tail.row.secret, tail.objects, complete=False)
+        if self.lineage.secret != tail.row.secret:
+            self.lineage = Lineage(tail.row.secret, tail.objects, complete=False)
+        self.lineage.last, self.lineage.complete = tail.objects, False
 
     def catch_up(self, backend: Backend) -> None:
         """Be as up to date as the engine."""
@@ -278,3 +303,7 @@ class ThreadView:
             self.recent.append((new.row.position or 0, entry))
             self.recent.sort(key=lambda item: item[0])
             del self.recent[:-_RECENT_HELD]
+
+
+def _same_lineage(old: ThreadRow, new: ThreadRow) -> bool:
+    return (old.lineage, old.lineage_epoch, old.secret) == (new.lineage, new.lineage_epoch, new.secret)

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple, Protocol
 KEPT, HIDDEN, SKELETON = 0, 1, 2
 CHECKPOINT, WRITE, BRANCH, REMOVAL = 0, 1, 2, 3
 OBJECT, LIST, MAP = 0, 1, 2
+# An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
+# known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
+LOOKED_UP = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class RecordRow(NamedTuple):
         branch: number of the branch it was put on; None below the root.
         within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to.
         source, step, run: of the metadata; `run` is a hash.
+        refs: the numbers of the objects that the record names, in the order of `format.refs_of`, packed.
     """
 
     seq: int
@@ -75,6 +79,7 @@ class RecordRow(NamedTuple):
     source: str | None
     step: int | None
     run: int | None
+    refs: bytes = b""
 
 
 class BranchRow(NamedTuple):
@@ -222,14 +227,11 @@ class Backend(Protocol):
     def before(self, thread: int, position: int) -> int | None:
         """The largest position smaller than this one."""
 
-    def objects(self, lineage: int, ids: Sequence[bytes]) -> list[ObjectRow]:
-        """The objects of these ids, in any order; ids that are not there are left out."""
-
     def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
         """The objects of these numbers, in any order."""
 
     def numbers(self, lineage: int, ids: Sequence[bytes]) -> dict[bytes, int]:
-        """The numbers of those of these ids that are there."""
+        """The numbers of those of these ids that are there; knows objects of at least LOOKED_UP bytes only."""
 
     def all_objects(self, lineage: int) -> Iterator[ObjectRow]:
         """Every object of a lineage, by number."""

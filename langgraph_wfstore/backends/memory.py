@@ -14,6 +14,8 @@ from ..errors import BackendUnavailableError
 from .base import (
     CHECKPOINT,
     KEPT,
+    LOOKED_UP,
+    OBJECT,
     Append,
     BranchRow,
     Capabilities,
@@ -168,11 +170,6 @@ class MemoryBackend:
             order = self._threads[thread].order
             return max((p for rows in order.values() for p, _ in rows if p < position), default=None)
 
-    def objects(self, lineage: int, ids: Sequence[bytes]) -> list[ObjectRow]:
-        with self._open():
-            found = self._lineages[lineage]
-            return [found.objects[found.numbers[name]] for name in ids if name in found.numbers]
-
     def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
         with self._open():
             found = self._lineages[lineage].objects
@@ -228,13 +225,14 @@ class MemoryBackend:
             return False
         thread = self._threads[number]
         lineage = self._lineages[thread.row.lineage or 0]
-        if any(o.number in lineage.objects or o.id in lineage.numbers for o in batch.objects):
+        if any(item.number in lineage.objects for item in batch.objects):
             return False
         for record in batch.records:
             thread.add(record)
         for item in batch.objects:
             lineage.objects[item.number] = item
-            lineage.numbers[item.id] = item.number
+            if item.form == OBJECT and len(item.data) >= LOOKED_UP:
+                lineage.numbers[item.id] = item.number
             lineage.last = item.number
         for seq, position in batch.positions:
             thread.records[seq - 1] = thread.records[seq - 1]._replace(position=position)

@@ -46,11 +46,11 @@ CREATE TABLE record(
   within INTEGER,
   source TEXT,
   step INTEGER,
-  run INTEGER
+  run INTEGER,
+  refs BLOB NOT NULL
 );
 CREATE INDEX record_anchor ON record(key >> 32, anchor);
 CREATE INDEX record_order ON record(key >> 32, space, position) WHERE kind = 0;
-CREATE INDEX record_step ON record(key >> 32, step) WHERE kind = 0 AND step IS NOT NULL;
 CREATE INDEX record_source ON record(key >> 32, source) WHERE kind = 0 AND source <> 'loop';
 CREATE INDEX record_run ON record(run) WHERE run IS NOT NULL;
 CREATE INDEX record_within ON record(key >> 32, within) WHERE within IS NOT NULL;
@@ -60,9 +60,10 @@ CREATE TABLE object(
   form INTEGER NOT NULL,
   tag TEXT NOT NULL,
   nonce BLOB,
-  data BLOB NOT NULL
+  data BLOB NOT NULL,
+  lookup INTEGER
 );
-CREATE UNIQUE INDEX object_id ON object(key >> 32, id);
+CREATE INDEX object_lookup ON object(key >> 32, lookup) WHERE lookup IS NOT NULL;
 CREATE TABLE tombstone(
   name_key BLOB NOT NULL,
   life INTEGER NOT NULL,

@@ -11,16 +11,15 @@ from importlib.resources import files
 from typing import Any
 
 from ..errors import IntegrityError
-from .base import Append, BranchRow, Capabilities, ObjectRow, RecordRow, Rewrite, Tail, ThreadRow
+from .base import LOOKED_UP, OBJECT, Append, BranchRow, Capabilities, ObjectRow, RecordRow, Rewrite, Tail, ThreadRow
 from .packing import pack, unpack
 from .sqlite_connection import Connections
 from .sqlite_queue import WriteQueue
 
 _LAST = 0xFFFFFFFF
-_RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run"
+_RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
 _THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
-# The ids come as one blob of 32-byte pieces, so that any number of them is one statement.
-_IDS = "WITH RECURSIVE piece(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM piece WHERE i + 1 < length(:ids) / 32)"
+_OBJECT = "key, id, form, tag, nonce, data"
 _WHERE = frozenset({"source", "step", "run", "branch", "within"})
 
 
@@ -147,45 +146,29 @@ class SqliteBackend:
             found = db.execute(sql, values).fetchall()
         return [RecordRow._make((r[0] & _LAST, *r[1:4], unpack(r[4]), *r[5:])) for r in found]
 
-    def objects(self, lineage: int, ids: Sequence[bytes]) -> list[ObjectRow]:
-        if not ids:
-            return []
-        return self._objects(
-            f"{_IDS} SELECT key, id, form, tag, nonce, data FROM object WHERE key >> 32 = :lineage "
-            "AND id IN (SELECT substr(:ids, i * 32 + 1, 32) FROM piece)",
-            {"lineage": lineage, "ids": b"".join(ids)},
-        )
-
     def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
         keys = "[" + ",".join(str(lineage << 32 | n) for n in numbers) + "]"
-        return self._objects(
-            "SELECT key, id, form, tag, nonce, data FROM object WHERE key IN (SELECT value FROM json_each(:keys))",
-            {"keys": keys},
-        )
-
-    def _objects(self, sql: str, values: dict[str, Any]) -> list[ObjectRow]:
         with self._connections.reader() as db:
-            found = db.execute(sql, values).fetchall()
+            found = db.execute(
+                f"SELECT {_OBJECT} FROM object WHERE key IN (SELECT value FROM json_each(?))", (keys,)
+            ).fetchall()
         return [_object(r) for r in found]
 
     def numbers(self, lineage: int, ids: Sequence[bytes]) -> dict[bytes, int]:
-        if not ids:
-            return {}
+        wanted = set(ids)
         with self._connections.reader() as db:
             found = db.execute(
-                f"{_IDS} SELECT id, key FROM object WHERE key >> 32 = :lineage "
-                "AND id IN (SELECT substr(:ids, i * 32 + 1, 32) FROM piece)",
-                {"lineage": lineage, "ids": b"".join(ids)},
+                "SELECT id, key FROM object WHERE key >> 32 = ? AND lookup IN (SELECT value FROM json_each(?))",
+                (lineage, "[" + ",".join(str(_lookup(name)) for name in ids) + "]"),
             ).fetchall()
-        return {name: key & _LAST for name, key in found}
+        return {name: key & _LAST for name, key in found if name in wanted}
 
     def all_objects(self, lineage: int) -> Iterator[ObjectRow]:
         after = lineage << 32
         while True:
             with self._connections.reader() as db:
                 found = db.execute(
-                    "SELECT key, id, form, tag, nonce, data FROM object "
-                    "WHERE key > ? AND key <= ? ORDER BY key LIMIT 1000",
+                    f"SELECT {_OBJECT} FROM object WHERE key > ? AND key <= ? ORDER BY key LIMIT 1000",
                     (after, lineage << 32 | _LAST),
                 ).fetchall()
             yield from map(_object, found)
@@ -246,7 +229,9 @@ class SqliteBackend:
             low, place = number << 32, lineage << 32
             db.executemany(_INSERT_RECORD, [(low | r[0], *r[1:4], pack(r[4]), *r[5:]) for r in batch.records])
             if batch.objects:
-                db.executemany(_INSERT_OBJECT, [(place | o[0], *o[1:5], pack(o[5])) for o in batch.objects])
+                db.executemany(
+                    _INSERT_OBJECT, [(place | o[0], *o[1:5], pack(o[5]), _looked_up(o)) for o in batch.objects]
+                )
         except sqlite3.IntegrityError:
             return False
         for seq, position in batch.positions:
@@ -337,7 +322,7 @@ class SqliteBackend:
         place = change.lineage << 32
         for thread, r in change.records:
             db.execute(
-                f"INSERT OR REPLACE INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:]),
             )
         db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
@@ -408,8 +393,8 @@ class SqliteBackend:
         return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
 
 
-_INSERT_RECORD = f"INSERT INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT_OBJECT = "INSERT INTO object(key, id, form, tag, nonce, data) VALUES (?,?,?,?,?,?)"
+_INSERT_RECORD = f"INSERT INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_OBJECT = f"INSERT INTO object({_OBJECT}, lookup) VALUES (?,?,?,?,?,?,?)"
 _INSERT_THREAD = (
     "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) "
     "VALUES (?,?,?,?,0,?,?,?,?)"
@@ -429,6 +414,14 @@ def _thread(r: tuple[Any, ...]) -> ThreadRow:
     return ThreadRow(
         r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10] == 1 if r[10] in (0, 1) else r[10]
     )
+
+
+def _lookup(name: bytes) -> int:
+    return int.from_bytes(name[:8], "big", signed=True)
+
+
+def _looked_up(row: ObjectRow) -> int | None:
+    return _lookup(row.id) if row.form == OBJECT and len(row.data) >= LOOKED_UP else None
 
 
 def _object(r: tuple[Any, ...]) -> ObjectRow:

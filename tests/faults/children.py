@@ -30,13 +30,14 @@ class Child:
     def listen(self, seconds: float) -> bool:
         """Takes in what the child says for so long; True once it has said its last word."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if select.select([self.pipe], [], [], left)[0]:
-                block = os.read(self.pipe, 1 << 16)
-                if not block:
-                    return True
-                self.said += block
-        return False
+        while True:
+            left = max(0.0, end - time.monotonic())
+            if not select.select([self.pipe], [], [], left)[0]:
+                return False
+            block = os.read(self.pipe, 1 << 16)
+            if not block:
+                return True
+            self.said += block
 
     def listen_for_a_word(self) -> bool:
         """Waits until the child says something; True if it ended instead."""

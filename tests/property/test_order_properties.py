@@ -26,14 +26,14 @@ class Node:
         return own | set(self.parents.items())
 
 
-def dag_of(random: Random, size: int) -> list[Node]:
+def dag_of(random: Random, size: int, deep: bool = False) -> list[Node]:
     """A thread as runs with sub-graphs and forks make it; parents come first, ids are in no order."""
     made: dict[str, list[Node]] = {"": []}
     nodes: list[Node] = []
     names = [f"{n:04d}" for n in range(size)]
     random.shuffle(names)
     for name in names:
-        namespace = random.choice(["", "", "", "a:1", "b:2", "a:1|c:3"])
+        namespace = random.choice(["", "", "", "a:1", "b:2", *(["a:1|c:3"] if deep else [])])
         above = [part for part in ("", "a:1") if namespace.startswith(part) and part != namespace]
         if any(not made.get(each) for each in above):
             namespace, above = "", []
