@@ -30,11 +30,10 @@ def digest(kind: str, *parts: bytes) -> bytes:
     Returns:
         32 bytes: SHA-256 over `"wfstore/1 " + kind + NUL + (8-byte big-endian length + part)*`.
     """
-    state = hashlib.sha256(_PREFIX + kind.encode("ascii") + b"\0")
+    chunks = [_PREFIX, kind.encode("ascii"), b"\0"]
     for part in parts:
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
-    return state.digest()
+        chunks += (len(part).to_bytes(8, "big"), part)
+    return hashlib.sha256(b"".join(chunks)).digest()
 
 
 def hex_id(value: bytes) -> str:

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from .canonical import Json, decode, digest, encode, from_hex_id, from_text, from_version, hex_id, text, version
+from .canonical import (
+    LARGEST_INTEGER,
+    Json,
+    Version,
+    decode,
+    digest,
+    encode,
+    from_hex_id,
+    from_text,
+    from_version,
+    hex_id,
+    text,
+    version,
+)
 from .errors import IntegrityError
 from .records import (
     BranchRecord,
@@ -29,24 +43,41 @@ def record_id(kind: Kind, body: bytes) -> bytes:
 
 def checkpoint_body(record: CheckpointRecord) -> bytes:
     """The canonical bytes of a checkpoint record."""
-    channels: list[Json] = [
-        [text(name), None if ver is None else version(ver), None if value is None else _ref(value)]
-        for name, ver, value in record.channels
-    ]
+    return _encoded(_checkpoint_fields, record)
+
+
+def write_body(record: WriteRecord) -> bytes:
+    """The canonical bytes of a write record."""
+    return _encoded(_write_fields, record)
+
+
+def _encoded(fields: Callable[[Any, Callable[[str], Json]], Json], record: Record) -> bytes:
+    """Encode with texts as they are, which nearly always works, and else with lone surrogates spelled out."""
+    try:
+        return encode(fields(record, str))
+    except TypeError:
+        return encode(fields(record, text))
+
+
+def _checkpoint_fields(record: CheckpointRecord, text: Callable[[str], Json]) -> Json:
     seen: list[Json] = [
-        [text(node), [[text(name), version(ver)] for name, ver in versions]] for node, versions in record.versions_seen
+        [text(node), [[text(name), _version(ver, text)] for name, ver in versions]]
+        for node, versions in record.versions_seen
     ]
-    body: dict[str, Json] = {
+    return {
         "format": FORMAT_VERSION,
         "kind": "checkpoint",
         "namespace": text(record.namespace),
         "checkpoint_id": text(record.checkpoint_id),
         "parent": None if record.parent is None else hex_id(record.parent),
         "parent_checkpoint_id": None if record.parent_checkpoint_id is None else text(record.parent_checkpoint_id),
-        "channels": channels,
+        "channels": [
+            [text(name), None if ver is None else _version(ver, text), None if value is None else _ref(value)]
+            for name, ver, value in record.channels
+        ],
         "versions_seen": seen,
         "updated_channels": None if record.updated_channels is None else [text(c) for c in record.updated_channels],
-        "v": _integer(record.v),
+        "v": record.v,
         "ts": text(record.ts),
         "metadata": _ref(record.metadata),
         "extra": None if record.extra is None else _ref(record.extra),
@@ -55,26 +86,27 @@ def checkpoint_body(record: CheckpointRecord) -> bytes:
         "run_id": None if record.run_id is None else text(record.run_id),
         "within": None if record.within is None else text(record.within),
     }
-    return encode(body)
 
 
-def write_body(record: WriteRecord) -> bytes:
-    """The canonical bytes of a write record."""
-    writes: list[Json] = [
-        [w.idx, text(w.channel), _ref(w.value), None if w.replaces is None else hex_id(w.replaces)]
-        for w in record.writes
-    ]
-    return encode(
-        {
-            "format": FORMAT_VERSION,
-            "kind": "write",
-            "namespace": text(record.namespace),
-            "checkpoint_id": text(record.checkpoint_id),
-            "task_id": text(record.task_id),
-            "task_path": text(record.task_path),
-            "writes": writes,
-        }
-    )
+def _write_fields(record: WriteRecord, text: Callable[[str], Json]) -> Json:
+    return {
+        "format": FORMAT_VERSION,
+        "kind": "write",
+        "namespace": text(record.namespace),
+        "checkpoint_id": text(record.checkpoint_id),
+        "task_id": text(record.task_id),
+        "task_path": text(record.task_path),
+        "writes": [
+            [w.idx, text(w.channel), _ref(w.value), None if w.replaces is None else hex_id(w.replaces)]
+            for w in record.writes
+        ],
+    }
+
+
+def _version(value: Version, text: Callable[[str], Json]) -> Json:
+    if type(value) is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+        return value
+    return text(value) if isinstance(value, str) and type(value) is str else version(value)
 
 
 def branch_body(record: BranchRecord) -> bytes:

@@ -93,11 +93,12 @@ def _positions(view: ThreadView, backend: Backend, keys: Iterable[tuple[str, str
 
 def _awaited(view: ThreadView, backend: Backend, arrival: Arrival) -> int | None:
     known = view.awaited.get((arrival.namespace, arrival.checkpoint_id))
-    if known is not None or arrival.namespace or view.complete or not view.stored or not (view.row and view.row.nested):
+    if arrival.namespace or view.complete or not view.stored or not (view.row and view.row.nested):
         return known
     anchor = anchor_of("", arrival.checkpoint_id)
     rows = backend.checkpoints(view.number, None, None, _PAGE, {"within": anchor})
-    return min((row.position for row in rows if row.position is not None), default=None)
+    found = [row.position for row in rows if row.position is not None]
+    return min(found if known is None else [*found, known], default=None)
 
 
 def _previous(view: ThreadView, high: int) -> int:

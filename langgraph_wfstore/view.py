@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from .backends.base import (
     BRANCH,
@@ -300,9 +301,15 @@ class ThreadView:
         self._hold(key, entry)
         if new.row is not None:
             entry.mine = True
-            self.recent.append((new.row.position or 0, entry))
-            self.recent.sort(key=lambda item: item[0])
-            del self.recent[:-_RECENT_HELD]
+            self._remember(new.row.position or 0, entry)
+
+    def _remember(self, position: int, entry: Entry) -> None:
+        recent = self.recent
+        recent.append((position, entry))
+        if len(recent) > 1 and recent[-2][0] > position:
+            recent.sort(key=itemgetter(0))
+        if len(recent) > _RECENT_HELD:
+            del recent[:-_RECENT_HELD]
 
 
 def _same_lineage(old: ThreadRow, new: ThreadRow) -> bool:

@@ -19,17 +19,19 @@ _SMALL = 24
 _LARGE = 1 << 14
 _LEVEL = 3
 _MOST = 1 << 31
-_local = threading.local()
 
 
 def pack(data: bytes) -> bytes:
     """The stored form of `data`."""
-    if len(data) >= _SMALL:
-        plain = len(data) > _LARGE
-        out = bytearray((ZSTD if plain else ZSTD_DICTIONARY_1,))
-        put_varint(out, len(data))
-        out += _compressor(plain).compress(data)
-        if len(out) < len(data):
+    size = len(data)
+    if size >= _SMALL:
+        if size > _LARGE:
+            out, frame = bytearray((ZSTD,)), _tools.compress(data)
+        else:
+            out, frame = bytearray((ZSTD_DICTIONARY_1,)), _tools.compress_small(data)
+        put_varint(out, size)
+        out += frame
+        if len(out) < size:
             return bytes(out)
     return b"\0" + data
 
@@ -49,7 +51,8 @@ def unpack(stored: bytes) -> bytes:
         size, at = get_varint(stored, 1)
         if size > _MOST:
             raise ValueError(f"they claim to hold {size} bytes")
-        data = _decompressor(how == ZSTD).decompress(stored[at:], max_output_size=size, allow_extra_data=False)
+        decompress = _tools.decompress if how == ZSTD else _tools.decompress_small
+        data: bytes = decompress(stored[at:], max_output_size=size, allow_extra_data=False)
         if len(data) != size:
             raise ValueError(f"{len(data)} bytes instead of {size}")
         return data
@@ -67,23 +70,19 @@ def _dictionary() -> zstandard.ZstdCompressionDict:
     return dictionary
 
 
-def _compressor(plain: bool) -> zstandard.ZstdCompressor:
-    made: zstandard.ZstdCompressor | None = getattr(_local, f"compressor_{plain}", None)
-    if made is None:
+class _Tools(threading.local):
+    """The compressors of one thread; they must not be shared, and are slow to make."""
+
+    def __init__(self) -> None:
         # No magic number, size or checksum in the frame: the size stands before it, the digests check the bytes.
         parameters = zstandard.ZstdCompressionParameters.from_level(
             _LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_content_size=0, write_dict_id=0, write_checksum=0
         )
-        made = zstandard.ZstdCompressor(compression_params=parameters, dict_data=None if plain else _dictionary())
-        setattr(_local, f"compressor_{plain}", made)
-    return made
+        plain, small = zstandard.FORMAT_ZSTD1_MAGICLESS, _dictionary()
+        self.compress = zstandard.ZstdCompressor(compression_params=parameters).compress
+        self.compress_small = zstandard.ZstdCompressor(compression_params=parameters, dict_data=small).compress
+        self.decompress = zstandard.ZstdDecompressor(format=plain).decompress
+        self.decompress_small = zstandard.ZstdDecompressor(dict_data=small, format=plain).decompress
 
 
-def _decompressor(plain: bool) -> zstandard.ZstdDecompressor:
-    made: zstandard.ZstdDecompressor | None = getattr(_local, f"decompressor_{plain}", None)
-    if made is None:
-        made = zstandard.ZstdDecompressor(
-            dict_data=None if plain else _dictionary(), format=zstandard.FORMAT_ZSTD1_MAGICLESS
-        )
-        setattr(_local, f"decompressor_{plain}", made)
-    return made
+_tools = _Tools()

@@ -220,8 +220,6 @@ def translated(path: str) -> Iterator[None]:
         raise _error(path, error) from error
     except OverflowError as error:
         raise IntegrityError(f"{path} holds a number that cannot be ({error}); restore it from a backup") from error
-    except OverflowError as error:
-        raise IntegrityError(f"{path} holds a number that cannot be ({error}); restore it from a backup") from error
 
 
 def _error(path: str, error: sqlite3.Error) -> WfStoreError:

@@ -75,7 +75,8 @@ class WriteQueue:
 
     def _commit(self, group: list[Ticket]) -> None:
         try:
-            outcomes = self._transaction(group)
+            with translated(self._connections.path):
+                outcomes = self._transaction(group)
         except Exception as error:  # noqa: BLE001  # whatever it is, each ticket's owner gets it
             # Nothing of the group is written. Alone, each one succeeds, or fails for a reason of its own.
             if len(group) == 1:
@@ -91,29 +92,28 @@ class WriteQueue:
             ticket.done = True
 
     def _transaction(self, group: list[Ticket]) -> list[bool]:
-        with translated(self._connections.path):
-            db = self._connections.writer()
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                if len(group) == 1:
-                    good = self._apply(db, group[0].batch)
-                    db.execute("COMMIT" if good else "ROLLBACK")
-                    return [good]
-                outcomes = []
-                for ticket in group:
-                    db.execute("SAVEPOINT one")
-                    good = self._apply(db, ticket.batch)
-                    if not good:
-                        db.execute("ROLLBACK TO one")
-                    db.execute("RELEASE one")
-                    outcomes.append(good)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                _forget_numbers(group)
-                raise
-            return outcomes
+        db = self._connections.writer()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if len(group) == 1:
+                good = self._apply(db, group[0].batch)
+                db.execute("COMMIT" if good else "ROLLBACK")
+                return [good]
+            outcomes = []
+            for ticket in group:
+                db.execute("SAVEPOINT one")
+                good = self._apply(db, ticket.batch)
+                if not good:
+                    db.execute("ROLLBACK TO one")
+                db.execute("RELEASE one")
+                outcomes.append(good)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            _forget_numbers(group)
+            raise
+        return outcomes
 
     def run(self, work: Callable[[sqlite3.Connection], bool]) -> None:
         """One transaction of its own; Stale if `work` returns False."""

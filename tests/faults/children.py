@@ -86,7 +86,7 @@ def fork(body: Callable[[int], object]) -> Child:
         os.close(write)
         return Child(pid, read)
     os.close(read)
-    _end(body, write)
+    return _end(body, write)
 
 
 def _end(body: Callable[[int], object], pipe: int) -> NoReturn:

@@ -1,4 +1,7 @@
-"""Prints what verify names of every kind of tampering: python tests/faults/tamper_report.py [rows of each kind] [seed]"""
+"""Prints what verify names of every kind of tampering.
+
+python tests/faults/tamper_report.py [rows of each kind] [seed]
+"""
 
 from __future__ import annotations
 

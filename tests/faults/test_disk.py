@@ -1,4 +1,4 @@
-"""Disks that are full, files that cannot be written, are damaged, are newer or are not ours: a clear error, nothing lost."""
+"""Full disks, files that cannot be written, are damaged, newer or not ours: a clear error each, nothing lost."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_store_that_cannot_be_created_on_a_full_disk_can_be_created_later(tmp_
         ballast = disk / "ballast"
         with contextlib.suppress(OSError):
             ballast.write_bytes(bytes(2 << 20))
-        with pytest.raises(BackendUnavailableError, match="agent.db"):
+        with pytest.raises(BackendUnavailableError, match=r"agent\.db"):
             put(WfStoreSaver(disk / "agent.db"), 0)
         ballast.unlink()
         with WfStoreSaver(disk / "agent.db") as saver:
@@ -241,17 +241,17 @@ def test_read_only_in_a_folder_that_may_not_be_written(written: Path) -> None:
     """A closed store leaves no log; it can be read from a read-only medium, or the error says what is missing."""
     written.parent.chmod(0o555)
 
-    def read() -> int:
+    def read() -> int | str:
         children.give_up_privileges()
         try:
             with WfStore.open(written, read_only=True) as store:
                 return len([*WfStoreSaver(store).list(config_of())])
         except BackendUnavailableError as error:
-            assert "folder" in str(error) or "read-only" in str(error), str(error)
-            return -1
+            return str(error)
 
     try:
-        assert children.run(read) in (30, -1)
+        outcome = children.run(read)
+        assert outcome == 30 or "folder" in outcome or "read-only" in outcome
     finally:
         written.parent.chmod(0o755)
 
@@ -325,7 +325,7 @@ def test_a_damaged_file_is_an_integrity_error(written: Path, damage: Callable[[b
 
 
 def test_garbage_in_any_page_is_told_or_does_not_matter(written: Path) -> None:
-    """Never a raw error of SQLite, a hang, or a wrong value: after each the store reads whole, or says it is damaged."""
+    """Never a raw error of SQLite, a hang, or a wrong value: the store reads whole, or says that it is damaged."""
     whole = written.read_bytes()
     told = 0
     for page in range(len(whole) // 4096):
@@ -334,14 +334,20 @@ def test_garbage_in_any_page_is_told_or_does_not_matter(written: Path) -> None:
                 left.unlink(missing_ok=True)
             at = page * 4096 + (0 if size == 4096 else random.Random(page * size).randrange(4096 - size))
             written.write_bytes(_garbage(whole, at, size, page))
-            try:
-                within(lambda: _use_everything(written))
-            except (IntegrityError, ThreadNotFoundError, DecodeError):
-                told += 1
-            except WfStoreError as error:
-                assert page == 0, f"page {page}, {size} bytes: {error!r}"  # another version, another program's file
-                told += 1
+            error = _told(written)
+            told += error is not None
+            # The first page says whose file it is, and of which version.
+            known = page == 0 or isinstance(error, IntegrityError | ThreadNotFoundError | DecodeError | None)
+            assert known, f"page {page}, {size} bytes: {error!r}"
     assert told > len(whole) // 4096
+
+
+def _told(path: Path) -> WfStoreError | None:
+    try:
+        within(lambda: _use_everything(path))
+    except WfStoreError as error:
+        return error
+    return None
 
 
 def test_writing_to_a_damaged_file_raises_our_errors_only(written: Path) -> None:

@@ -196,9 +196,7 @@ def test_stale_appends_are_repeated_and_land_exactly_once(tmp_path: Path) -> Non
             for number in range(15):
                 saver.put_writes(start, [("n", f"{name} {number}"), ("m", number)], f"{name} {number}")
 
-        outcomes = all_at_once(
-            {f"{i}": lambda i=i: write((one, two)[i % 2], f"writer {i}") for i in range(6)}
-        )
+        outcomes = all_at_once({f"{i}": lambda i=i: write((one, two)[i % 2], f"writer {i}") for i in range(6)})
         assert not any(outcomes.values()), outcomes
         for saver in (one, two):
             pending = saver.get_tuple(config_of("t")).pending_writes

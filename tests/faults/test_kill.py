@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
 
 import children
@@ -27,7 +28,7 @@ def test_what_was_acknowledged_survives_two_hundred_kills(tmp_path: Path) -> Non
         path = tmp_path / f"{store}.db"
         known = Acknowledged()
         for kill in range(KILLS_PER_STORE):
-            child = children.fork(lambda pipe, name=f"{store}.{kill}": write_until_killed(str(path), name, pipe))
+            child = children.fork(partial(write_until_killed, str(path), f"{store}.{kill}"))
             # Some die while they open or create the file, most while they write.
             if chance.random() < 0.2:
                 ended = child.listen(chance.uniform(0.0, 0.03))
@@ -118,7 +119,7 @@ def test_two_kills_in_the_same_transaction_leave_the_first_one_s_work(tmp_path: 
     path = tmp_path / "twice.db"
     known = Acknowledged()
     for kill in range(5):
-        child = children.fork(lambda pipe, name=f"first.{kill}": write_until_killed(str(path), name, pipe))
+        child = children.fork(partial(write_until_killed, str(path), f"first.{kill}"))
         child.listen_for_a_word()
         child.listen(0.02 * kill)
         child.kill()

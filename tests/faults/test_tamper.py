@@ -17,6 +17,7 @@ ROW_KINDS = {
         "checkpoint below the root, ends a seal",
         "checkpoint",
         "write",
+        "write, not sealed",
         "write, ends a seal",
         "branch, ends a seal",
         "removal, ends a seal",

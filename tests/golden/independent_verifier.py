@@ -301,6 +301,7 @@ class Row:
     ordinal: int | None
     seal: bytes | None
     columns: tuple[Any, ...]
+    refs: bytes
     body: bytes = b""
     value: Any = None
 
@@ -328,9 +329,9 @@ class Lineage:
 
     def __init__(self, db: sqlite3.Connection, number: int, secret: bytes, unpacker: Unpacker) -> None:
         self.problems: list[str] = []
-        self.by_id: dict[bytes, tuple[int, int]] = {}
+        self.forms: dict[int, int] = {}
         self.counts = {"object": 0, "list": 0, "map": 0}
-        self._ids: dict[int, bytes] = {}
+        self.ids: dict[int, bytes] = {}
         self._lists: dict[int, list[int]] = {}
         self.parts: dict[int, set[int]] = {}
         rows = db.execute(
@@ -338,7 +339,7 @@ class Lineage:
             (number << 32, number << 32 | 0xFFFFFFFF),
         ).fetchall()
         for key, name, *_ in rows:
-            self._ids[key & 0xFFFFFFFF] = name
+            self.ids[key & 0xFFFFFFFF] = name
         for key, name, form, tag, nonce, packed in rows:
             own = key & 0xFFFFFFFF
             try:
@@ -347,9 +348,7 @@ class Lineage:
                     raise Damaged("does not match its id")
             except (Damaged, KeyError, TypeError) as error:
                 self.problems.append(f"object {own}: {error}")
-            if name in self.by_id:
-                self.problems.append(f"object {own}: the id of object {self.by_id[name][0]}")
-            self.by_id[name] = (own, form)
+            self.forms[own] = form
 
     def _identify(self, own: int, form: int, tag: str, nonce: bytes | None, data: bytes, secret: bytes) -> bytes:
         if form == OBJECT:
@@ -363,22 +362,22 @@ class Lineage:
             base, flagged = stored_list(data, self._lists)
             self._lists[own] = flagged
             self.parts[own] = {n >> 2 for n in flagged} | ({base} if base else set())
-            return list_id([bytes([n & 3]) + self._ids[n >> 2] for n in flagged])
+            return list_id([bytes([n & 3]) + self.ids[n >> 2] for n in flagged])
         self.counts["map"] += 1
         shell, lists = stored_map(data)
         self.parts[own] = {shell, *(n for _, n in lists)}
-        return map_id(self._ids[shell], [(at, self._ids[n]) for at, n in lists])
+        return map_id(self.ids[shell], [(at, self.ids[n]) for at, n in lists])
 
-    def unreached(self, names: set[bytes]) -> list[int]:
+    def unreached(self, needed: set[int]) -> list[int]:
         """Numbers of the objects that nothing needs."""
-        todo = [self.by_id[name][0] for name in names if name in self.by_id]
+        todo = list(needed)
         reached: set[int] = set()
         while todo:
             number = todo.pop()
             if number not in reached:
                 reached.add(number)
                 todo += self.parts.get(number, ())
-        return sorted(set(self._ids) - reached)
+        return sorted(set(self.ids) - reached)
 
 
 class Thread:
@@ -388,17 +387,17 @@ class Thread:
         self.number, self.current, self.branches, self.nested = row
         self.report = Report()
         self.rows: list[Row] = []
-        self.named: list[tuple[Row, int, bytes]] = []
+        self.named: list[tuple[Row, int, int, bytes]] = []
         found = db.execute(
             "SELECT key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, "
-            "run FROM record WHERE key BETWEEN ? AND ? ORDER BY key",
+            "run, refs FROM record WHERE key BETWEEN ? AND ? ORDER BY key",
             (self.number << 32, self.number << 32 | 0xFFFFFFFF),
         ).fetchall()
         self.branch_rows = db.execute(
             "SELECT number, name, base FROM branch WHERE thread = ? ORDER BY number", (self.number,)
         ).fetchall()
-        for place, (key, kind, name, state, packed, ordinal, seal, *columns) in enumerate(found, 1):
-            record = Row(key & 0xFFFFFFFF, kind, name, state, ordinal, seal, tuple(columns))
+        for place, (key, kind, name, state, packed, ordinal, seal, *columns, refs) in enumerate(found, 1):
+            record = Row(key & 0xFFFFFFFF, kind, name, state, ordinal, seal, tuple(columns), refs)
             self.rows.append(record)
             try:
                 if record.number != place:
@@ -415,7 +414,7 @@ class Thread:
     def _read(self, row: Row) -> None:
         value = row.value
         if row.state == SKELETON:
-            if len(value) != 4 or type(value[3]) is not bool:
+            if len(value) != 4 or type(value[3]) is not bool or row.refs:
                 raise Damaged("not what a removed record leaves")
             namespace, name, _ = self._place(row)
             self._columns(row, utf8(namespace), utf8(name), (None,) * 3)
@@ -436,14 +435,14 @@ class Thread:
             )
             rest = (value.get("source"), value.get("step"), run)
             self._columns(row, utf8(decode_text(value["namespace"])), utf8(decode_text(value["checkpoint_id"])), rest)
-        elif any(column is not None for column in row.columns):
+        elif row.refs or any(column is not None for column in row.columns):
             raise Damaged("it has index values")
 
     def _names(self, row: Row, value: Any) -> None:
         if row.kind == 1:
             if [w[0] for w in value["writes"]] != sorted({w[0] for w in value["writes"]}):
                 raise Damaged("writes are not in order")
-            self.named += [(row, *read_reference(w[2])) for w in value["writes"]]
+            self._named(row, [w[2] for w in value["writes"]])
             return
         check_names(value["channels"])
         check_names(value["versions_seen"])
@@ -451,8 +450,17 @@ class Thread:
             check_names(seen)
         for version in [v for _, v, _ in value["channels"] if v is not None]:
             check_version(version)
-        references = [value["metadata"], value["extra"], *(r for _, _, r in value["channels"])]
-        self.named += [(row, *read_reference(r)) for r in references if r is not None]
+        self._named(row, [*(r for _, _, r in value["channels"]), value["metadata"], value["extra"]])
+
+    def _named(self, row: Row, references: list[Any]) -> None:
+        numbers, at = [], 0
+        while at < len(row.refs):
+            number, at = varint(row.refs, at)
+            numbers.append(number)
+        found = [read_reference(reference) for reference in references if reference is not None]
+        if len(numbers) != len(found):
+            raise Damaged(f"it names {len(found)} values and has {len(numbers)} refs")
+        self.named += [(row, number, *reference) for number, reference in zip(numbers, found, strict=True)]
 
     def _columns(self, row: Row, namespace: bytes, name: bytes, rest: tuple[Any, ...]) -> None:
         anchor, space, _, _, within, *stored = row.columns
@@ -472,10 +480,11 @@ class Thread:
         self._seals()
         self._removals()
         self._structure()
-        for row, form, name in self.named:
-            found = lineage.by_id.get(name)
-            if (found is None and row.state == KEPT) or (found is not None and found[1] != form):
-                self.problem(row, f"names {name.hex()}, which is missing or of another form")
+        for row, number, form, name in self.named:
+            if number not in lineage.ids and row.state != KEPT:
+                continue
+            if (lineage.ids.get(number), lineage.forms.get(number)) != (name, form):
+                self.problem(row, f"its value {name.hex()} is not object {number}")
         report.problems += lineage.problems
         report.counts = dict(lineage.counts)
         return report
@@ -590,7 +599,7 @@ def verify(path: str | Path, dictionary: str | Path = DICTIONARY) -> dict[str, R
                 "SELECT no, current, branches, nested, name FROM thread WHERE lineage = ? ORDER BY no", (number,)
             ).fetchall()
             threads = {name.decode("utf-8", "surrogatepass"): Thread(db, tuple(row), unpacker) for *row, name in rows}
-            unreached = lineage.unreached({name for t in threads.values() for _, _, name in t.named})
+            unreached = lineage.unreached({number for t in threads.values() for _, number, _, _ in t.named})
             lineage.problems += [f"object {n}: no record names it" for n in unreached]
             reports |= {name: thread.run(lineage) for name, thread in threads.items()}
         return reports

@@ -234,7 +234,8 @@ def _swap_ids(db: sqlite3.Connection) -> None:
 
 
 LONGER = "CAST(body || x'00' AS BLOB) WHERE body > x'02'"
-ADDED = "SELECT key + 500, zeroblob(32), form, tag, nonce, data"
+MORE_REFS = "CAST(x'01' || refs AS BLOB) WHERE refs > x''"
+ADDED = "SELECT key + 500, id, form, tag, nonce, data, lookup"
 LAST = "(SELECT max(key) FROM record WHERE seal IS NOT NULL)"
 TAMPERING: dict[str, Any] = {
     "a kept record's content": lambda db: _body(db, "state = 0 AND kind = 0", b'"step":2', b'"step":3'),
@@ -256,6 +257,8 @@ TAMPERING: dict[str, Any] = {
     "an added object": lambda db: db.execute(f"INSERT INTO object {ADDED} FROM object LIMIT 1"),
     "a list": lambda db: db.execute("UPDATE object SET data = x'00000301' || x'04' WHERE form = 1"),
     "a map": lambda db: db.execute("UPDATE object SET data = x'0001' WHERE form = 2"),
+    "where a record's values are": lambda db: db.execute(f"UPDATE record SET refs = {MORE_REFS}"),
+    "a branch record's values": lambda db: db.execute("UPDATE record SET refs = x'01' WHERE kind = 2"),
     "a lineage's secret": lambda db: db.execute("UPDATE lineage SET secret = zeroblob(32)"),
     "the current branch": lambda db: db.execute("UPDATE thread SET current = current + 1"),
     "a branch's name": lambda db: db.execute("UPDATE branch SET name = x'61' WHERE number = 1"),

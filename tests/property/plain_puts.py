@@ -54,13 +54,20 @@ def put(
 
 
 def put_writes(
-    store: WfStore, checkpoint_id: str, task: str, *writes: tuple[int, str, Any], thread: str = "t", ends_run: bool = False
+    store: WfStore,
+    checkpoint_id: str,
+    task: str,
+    *writes: tuple[int, str, Any],
+    thread: str = "t",
+    ends_run: bool = False,
 ) -> None:
     """Put the writes (index, channel, value) of one task."""
     store.put_writes(thread, WritesInput("", checkpoint_id, task, "", writes, ends_run=ends_run), store.codec)
 
 
-def values_of(store: WfStore, checkpoint_id: str | None = None, *, thread: str = "t", namespace: str = "") -> dict[str, Any]:
+def values_of(
+    store: WfStore, checkpoint_id: str | None = None, *, thread: str = "t", namespace: str = ""
+) -> dict[str, Any]:
     """The channel values of a checkpoint, or of the latest."""
     found = store.get(thread, namespace, checkpoint_id, store.codec).checkpoint
     assert found is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from langgraph_wfstore import canonical
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-ANY_TEXT = st.text(st.one_of(st.characters(), st.characters(categories=["Cs"]), st.sampled_from("\ud83d\ude00\U0001f600")))
+ANY_TEXT = st.text(
+    st.one_of(st.characters(), st.characters(categories=["Cs"]), st.sampled_from("\ud83d\ude00\U0001f600"))
+)
 KEYS = st.text(st.characters(max_codepoint=127), max_size=5)
 INTEGERS = st.integers(-canonical.LARGEST_INTEGER, canonical.LARGEST_INTEGER)
 JSON = st.recursive(
@@ -25,7 +28,7 @@ PARTS = st.lists(st.binary(max_size=6), max_size=6)
 
 
 @given(JSON)
-@example({"a": "\x00\x1f\x7f\u2028/\"\\\b\t\n\f\r\U0001f600"})
+@example({"a": '\x00\x1f\x7f\u2028/"\\\b\t\n\f\r\U0001f600'})
 def test_a_value_comes_back_and_its_form_is_the_one_specified(value):
     data = canonical.encode(value)
     canonical.check(data)
@@ -98,7 +101,7 @@ def test_a_digest_tells_how_its_bytes_are_divided(a, b):
 def test_two_divisions_of_the_same_bytes_have_two_digests(data, cuts, others):
     def divided(at: list[int]) -> list[bytes]:
         edges = [0, *sorted(min(cut, len(data)) for cut in at), len(data)]
-        return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+        return [data[start:end] for start, end in pairwise(edges)]
 
     a, b = divided(cuts), divided(others)
     assert (canonical.digest("list", *a) == canonical.digest("list", *b)) == (a == b)

@@ -89,11 +89,18 @@ class Player:
 
     def _interrupt(self, thread: str, random: Random) -> None:
         put_writes(
-            self.store, self._anchor(thread, random), "ask", (-3, "__interrupt__", random.randrange(9)), thread=thread, ends_run=True
+            self.store,
+            self._anchor(thread, random),
+            "ask",
+            (-3, "__interrupt__", random.randrange(9)),
+            thread=thread,
+            ends_run=True,
         )
 
     def _resume(self, thread: str, random: Random) -> None:
-        put_writes(self.store, self._anchor(thread, random), "ask", (-4, "__resume__", random.randrange(9)), thread=thread)
+        put_writes(
+            self.store, self._anchor(thread, random), "ask", (-4, "__resume__", random.randrange(9)), thread=thread
+        )
 
     def _anchor(self, thread: str, random: Random) -> str:
         return random.choice([*self.made[thread][-2:], f"c{self.count:05d}"])

@@ -134,7 +134,9 @@ def test_an_append_or_an_insertion_costs_a_bounded_number_of_bytes(count, each, 
         data, base = lists.splice_for(numbers, previous)
         previous = lists.StoredList(10_000 + step, [], numbers, 0 if base is None else base.depth + 1, base)
         sizes.append(len(data))
-        numbers = edited(numbers, (("append", "insert")[where & 1], where % (len(numbers) + 1), each), 20_000 + 10 * step)
+        numbers = edited(
+            numbers, (("append", "insert")[where & 1], where % (len(numbers) + 1), each), 20_000 + 10 * step
+        )
     assert sum(sizes[1:]) / len(sizes) <= 300
     assert sum(sizes) <= 300 * len(sizes) + 3 * count
 

@@ -23,16 +23,29 @@ NUMBERS = st.integers(0, 9)
 PLAIN = st.one_of(st.none(), st.booleans(), NUMBERS, st.floats(0, 1), st.sampled_from(["", "a", "b", b"a", b""]))
 NESTED = st.recursive(
     PLAIN,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3) | st.tuples(inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3) | st.tuples(inner)
+    ),
     max_leaves=6,
 )
 DICTS = st.dictionaries(st.sampled_from("abc"), NESTED, max_size=3)
-BLOCKS = st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.sampled_from("ab")}, optional={"x": NESTED}))
-CALLS = st.lists(st.builds(lambda args, at: {"name": "f", "args": args, "id": str(at), "type": "tool_call"}, DICTS, NUMBERS))
-USAGE = st.none() | st.builds(lambda a, b: {"input_tokens": a, "output_tokens": b, "total_tokens": a + b}, NUMBERS, NUMBERS)
+BLOCKS = st.lists(
+    st.fixed_dictionaries({"type": st.just("text"), "text": st.sampled_from("ab")}, optional={"x": NESTED})
+)
+CALLS = st.lists(
+    st.builds(lambda args, at: {"name": "f", "args": args, "id": str(at), "type": "tool_call"}, DICTS, NUMBERS)
+)
+USAGE = st.none() | st.builds(
+    lambda a, b: {"input_tokens": a, "output_tokens": b, "total_tokens": a + b}, NUMBERS, NUMBERS
+)
 CONTENT = st.sampled_from(["", "a"]) | BLOCKS
 BUFFERS = st.sampled_from([bytearray(b"a"), np.arange(3), np.zeros(3, "f4")]).map(copy.deepcopy)
-COMMON = {"additional_kwargs": DICTS, "response_metadata": DICTS, "id": st.none() | st.just("id"), "name": st.none() | st.just("n")}
+COMMON = {
+    "additional_kwargs": DICTS,
+    "response_metadata": DICTS,
+    "id": st.none() | st.just("id"),
+    "name": st.none() | st.just("n"),
+}
 MESSAGES = st.one_of(
     st.builds(HumanMessage, CONTENT, **COMMON),
     st.builds(HumanMessage, CONTENT, more=NESTED),
@@ -115,7 +128,11 @@ def rename_field(message: BaseMessage, draw: Callable[..., Any]) -> None:
     message.__dict__.update(items)
 
 
-CHANGES = [change_container] * 6 + [same_but_another_type] * 2 + [set_field, set_class, set_extra, reorder_fields, rename_field]
+CHANGES = (
+    [change_container] * 6
+    + [same_but_another_type] * 2
+    + [set_field, set_class, set_extra, reorder_fields, rename_field]
+)
 
 
 def outcome(make: Callable[[], tuple[str, bytes]]) -> object:

@@ -24,7 +24,7 @@ Key = tuple[str, str]
 
 
 def build(store: WfStore, random: Random, size: int) -> None:
-    """A thread with lists, dicts, forks, sub-graphs, pending writes, and delta channels with a snapshot now and then."""
+    """A thread with lists, dicts, forks, sub-graphs, pending writes, and delta channels with snapshots."""
     made: dict[str, list[str]] = {"": [], "child:1": []}
     rows: list[Any] = []
     for number in range(size):
@@ -49,7 +49,9 @@ def build(store: WfStore, random: Random, size: int) -> None:
         line.append(own)
         for task in range(random.randrange(3)):
             anchor = random.choice(made[""][-2:] or ["0000"])
-            put_writes(store, anchor, f"task-{task}", (0, random.choice([*DELTA, "rows"]), [number, task]), (1, "x", number))
+            put_writes(
+                store, anchor, f"task-{task}", (0, random.choice([*DELTA, "rows"]), [number, task]), (1, "x", number)
+            )
         if not random.randrange(6):
             put_writes(store, (made[""] or ["0000"])[-1], "ask", (-3, "__interrupt__", number), ends_run=True)
 
