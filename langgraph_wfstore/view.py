@@ -74,18 +74,39 @@ def numbers_of(row: RecordRow, record: Record) -> dict[bytes, int]:
 class Entry:
     """One checkpoint and the writes anchored at it; `row` is None while only writes have arrived."""
 
-    __slots__ = ("channels", "checkpoint_id", "deleted", "mine", "namespace", "parent", "record", "row", "writes")
+    __slots__ = ("_channels", "_record", "checkpoint_id", "deleted", "mine", "namespace", "parent", "row", "writes")
 
     def __init__(self, namespace: str, checkpoint_id: str) -> None:
         self.namespace = namespace
         self.checkpoint_id = checkpoint_id
         self.parent: str | None = None
         self.row: RecordRow | None = None
-        self.record: CheckpointRecord | None = None
-        self.channels: dict[str, Channel] = {}
+        self._record: CheckpointRecord | None = None
+        self._channels: dict[str, Channel] | None = None
         self.mine = False
         self.deleted = False
         self.writes: list[tuple[RecordRow, WriteRecord]] = []
+
+    @property
+    def record(self) -> CheckpointRecord | None:
+        """The checkpoint's record; None if its content was removed, or it has not arrived."""
+        if self._record is None and self.row is not None and self.row.state != SKELETON:
+            record = read_record(Kind.CHECKPOINT, self.row.body)
+            assert isinstance(record, CheckpointRecord)
+            self._record = record
+        return self._record
+
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """The record's channels by name."""
+        if self._channels is None:
+            record = self.record
+            self._channels = {} if record is None else {channel.name: channel for channel in record.channels}
+        return self._channels
+
+    def slim(self) -> None:
+        """Give up what can be read from the row again."""
+        self._record = self._channels = None
 
     def numbers(self) -> dict[bytes, int]:
         """The object numbers of the checkpoint's values, by id."""
@@ -99,10 +120,9 @@ class Entry:
     def take(self, row: RecordRow, record: CheckpointRecord | None, parent: str | None) -> None:
         """Set the checkpoint's own record."""
         self.row = row
-        self.record = record
         self.parent = parent
-        if record is not None:
-            self.channels = {channel.name: channel for channel in record.channels}
+        self._record = record
+        self._channels = None
 
     def effective(self) -> dict[tuple[str, int], tuple[Write, WriteRecord, RecordRow]]:
         """Per task and index the write that counts: the first one, or for special indexes the last one."""
@@ -296,7 +316,7 @@ class ThreadView:
             entry = new
         else:
             if new.row is not None:
-                entry.take(new.row, new.record, new.parent)
+                entry.take(new.row, new._record, new.parent)
             entry.writes += new.writes
         self._hold(key, entry)
         if new.row is not None:
@@ -309,6 +329,8 @@ class ThreadView:
         if len(recent) > 1 and recent[-2][0] > position:
             recent.sort(key=itemgetter(0))
         if len(recent) > _RECENT_HELD:
+            for _, old in recent[:-_RECENT_HELD]:
+                old.slim()
             del recent[:-_RECENT_HELD]
 
 
