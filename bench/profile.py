@@ -43,7 +43,7 @@ def _label(module: str, function: str) -> str:
     """Serializers are told apart by direction; of any other module its name is enough."""
     if not module.startswith("serde"):
         return module
-    return "deserialize" if module == "serde_read" or function.startswith(READING) else "serialize"
+    return "deserialize" if module == "serde.read" or function.startswith(READING) else "serialize"
 
 
 def _package_modules() -> list[ModuleType]:

@@ -77,7 +77,7 @@ def _checkpoint_fields(record: CheckpointRecord, text: Callable[[str], Json]) ->
         ],
         "versions_seen": seen,
         "updated_channels": None if record.updated_channels is None else [text(c) for c in record.updated_channels],
-        "v": record.v,
+        "v": _integer(record.v),
         "ts": text(record.ts),
         "metadata": _ref(record.metadata),
         "extra": None if record.extra is None else _ref(record.extra),

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 import sqlite3
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,11 @@ class TestVectors:
             assert BODIES[kind](record) == body and format.read_record(kind, body) == record
             assert format.record_id(kind, body).hex() == other.digest(vector["kind"], body).hex() == vector["id"]
             assert sorted(other.parse(body)) == other.KEYS[vector["kind"]].split()
+
+    @pytest.mark.parametrize("v", [1.0, 1.5, True, 2**53])
+    def test_a_record_that_could_not_be_read_again_is_not_written(self, v):
+        with pytest.raises((TypeError, ValueError)):
+            format.checkpoint_body(replace(make_golden.CHECKPOINT, v=v))
 
     def test_seals_in_their_chain(self):
         previous = None

@@ -22,9 +22,9 @@ from deep_equal import same
 
 from langgraph_wfstore.errors import DecodeError, UnsupportedValueError
 from langgraph_wfstore.serde import WfSerializer
-from langgraph_wfstore.serde_shapes import Policy
-from langgraph_wfstore.serde_types import KNOWN, Code
-from langgraph_wfstore.serde_write import _SlowWriter
+from langgraph_wfstore.serde.shapes import Policy
+from langgraph_wfstore.serde.classes import KNOWN, Code
+from langgraph_wfstore.serde.write import _SlowWriter
 
 SERIALIZER = WfSerializer()
 ZONES = st.sampled_from([None, dt.UTC, dt.timezone(dt.timedelta(minutes=-7), "n"), zoneinfo.ZoneInfo("Europe/Berlin")])

@@ -49,7 +49,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 
 from langgraph_wfstore.errors import DecodeError, UnsupportedValueError
 from langgraph_wfstore.serde import Placeholder, WfSerializer
-from langgraph_wfstore.serde_types import Code
+from langgraph_wfstore.serde.classes import Code
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NOW = dt.datetime(2024, 10, 27, 2, 30, 1, 999999)
@@ -317,15 +317,15 @@ def test_an_artifact_that_is_an_array_does_not_confuse_the_message():
 
 @pytest.mark.parametrize("value", [*STANDARD, *CLASSES, *MESSAGES, *LANGGRAPH, *ARRAYS], ids=short)
 def test_the_slow_path_writes_the_same_bytes_as_the_fast_one(value):
-    from langgraph_wfstore.serde_shapes import Policy
-    from langgraph_wfstore.serde_write import _SlowWriter, write
+    from langgraph_wfstore.serde.shapes import Policy
+    from langgraph_wfstore.serde.write import _SlowWriter, write
 
     assert _SlowWriter(Policy()).pack([value], None) == write([value], Policy())
 
 
 def test_the_slow_path_writes_long_containers_like_the_fast_one():
-    from langgraph_wfstore.serde_shapes import Policy
-    from langgraph_wfstore.serde_write import _SlowWriter, write
+    from langgraph_wfstore.serde.shapes import Policy
+    from langgraph_wfstore.serde.write import _SlowWriter, write
 
     for count in (15, 16, 65535, 65536):
         for value in (["x"] * count, {str(i): "x" for i in range(count)}, set(range(count))):
@@ -1066,7 +1066,7 @@ def test_one_serializer_serves_many_threads():
 
 
 def test_models_made_at_run_time_are_refused_and_not_remembered():
-    from langgraph_wfstore.serde_encode import ENCODERS
+    from langgraph_wfstore.serde.encode import ENCODERS
 
     made = type("Made", (BaseModel,), {"__module__": __name__})
     before = len(ENCODERS)

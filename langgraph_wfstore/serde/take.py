@@ -9,8 +9,7 @@ from typing import Any, Final
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
-from langgraph_wfstore.serde_shapes import Policy, Shape
-from langgraph_wfstore.serde_types import (
+from langgraph_wfstore.serde.classes import (
     KNOWN_NUMBERS,
     MESSAGE_FIELDS,
     Code,
@@ -19,6 +18,7 @@ from langgraph_wfstore.serde_types import (
     class_name,
     find_class,
 )
+from langgraph_wfstore.serde.shapes import Policy, Shape
 
 Encoded = tuple[int, Any]
 Encoder = Callable[[Any, Policy], Encoded]

@@ -43,9 +43,9 @@ said, or one msgpack value of the same kind, here written in brackets; nothing f
 | 54 | plain object | [class, {attribute: value}] |
 | 55 | subclass of a built-in type | [class, the value as that type, {attribute: value}] |
 
-A class is text, `module:qualname`, or a number of the table `KNOWN` in serde_types.py. "Fields set" is pydantic's
+A class is text, `module:qualname`, or a number of the table `KNOWN` in serde/classes.py. "Fields set" is pydantic's
 `model_fields_set`: nil if they are all the fields given, else their sorted names. In ext 53 a field that has the value
-of `MESSAGE_FIELDS` in serde_types.py is left out, there are no private attributes, and pydantic's extra is empty (nil
+of `MESSAGE_FIELDS` in serde/classes.py is left out, there are no private attributes, and pydantic's extra is empty (nil
 in a Document). An exception is stored as the text of its repr: the one thing that does not come back as it was, as with
 LangGraph's own serializer. Codes 0 to 15 are never used, other codes up to 127 are reserved. Inside the fifth ext and
 deeper, arrays and maps nest at most 256 levels in all, and exts at most 100.
@@ -57,11 +57,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_jsonplus import read_json, read_msgpack
-from langgraph_wfstore.serde_read import read
-from langgraph_wfstore.serde_shapes import Policy, allow_names
-from langgraph_wfstore.serde_types import Placeholder
-from langgraph_wfstore.serde_write import write
+from langgraph_wfstore.serde.classes import Placeholder
+from langgraph_wfstore.serde.jsonplus import read_json, read_msgpack
+from langgraph_wfstore.serde.read import read
+from langgraph_wfstore.serde.shapes import Policy, allow_names
+from langgraph_wfstore.serde.write import write
 
 __all__ = ["FORMAT", "Placeholder", "WfSerializer"]
 

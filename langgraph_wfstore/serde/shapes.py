@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_types import (
+from langgraph_wfstore.serde.classes import (
     KNOWN,
     KNOWN_NAMES,
     KNOWN_NUMBERS,

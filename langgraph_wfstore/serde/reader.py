@@ -12,7 +12,8 @@ from typing import Any, Final
 import ormsgpack
 
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_depth import (
+from langgraph_wfstore.serde.classes import Placeholder, Refused, UnresolvedError
+from langgraph_wfstore.serde.depth import (
     FREE_OBJECTS,
     MAX_DEPTH,
     MAX_OBJECTS,
@@ -20,8 +21,7 @@ from langgraph_wfstore.serde_depth import (
     native_depth,
     surely_whole,
 )
-from langgraph_wfstore.serde_shapes import Policy
-from langgraph_wfstore.serde_types import Placeholder, Refused, UnresolvedError
+from langgraph_wfstore.serde.shapes import Policy
 
 _unpackb: Final = ormsgpack.unpackb
 

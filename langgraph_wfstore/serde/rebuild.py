@@ -11,9 +11,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_reader import Reader, as_fields, as_list, as_text
-from langgraph_wfstore.serde_shapes import Shape, shape_of
-from langgraph_wfstore.serde_types import (
+from langgraph_wfstore.serde.classes import (
     KNOWN,
     MESSAGE_FIELDS,
     Code,
@@ -21,6 +19,8 @@ from langgraph_wfstore.serde_types import (
     class_attribute,
     mro,
 )
+from langgraph_wfstore.serde.reader import Reader, as_fields, as_list, as_text
+from langgraph_wfstore.serde.shapes import Shape, shape_of
 
 _set_fields: Final = BaseModel.__dict__["__dict__"].__set__
 _set_fields_set: Final = BaseModel.__dict__["__pydantic_fields_set__"].__set__

@@ -13,14 +13,14 @@ from typing import Any, Final
 import ormsgpack
 
 from langgraph_wfstore.errors import UnsupportedValueError
-from langgraph_wfstore.serde_depth import FREE_OBJECTS, MAX_DEPTH, MAX_OBJECTS, container_bytes
-from langgraph_wfstore.serde_encode import ENCODERS, INLINE, encode_int, encoder_for
-from langgraph_wfstore.serde_shapes import Policy
-from langgraph_wfstore.serde_types import (
+from langgraph_wfstore.serde.classes import (
     Code,
     Refused,
     class_name,
 )
+from langgraph_wfstore.serde.depth import FREE_OBJECTS, MAX_DEPTH, MAX_OBJECTS, container_bytes
+from langgraph_wfstore.serde.encode import ENCODERS, INLINE, encode_int, encoder_for
+from langgraph_wfstore.serde.shapes import Policy
 
 # Every option that hands a value to the hook instead of flattening it; OPT_NON_STR_KEYS is left out on purpose, since
 # with it enum, uuid and subclass keys would silently become plain ones.

@@ -18,9 +18,7 @@ from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
 
-from langgraph_wfstore.serde_shapes import Policy, shape_of
-from langgraph_wfstore.serde_take import bind
-from langgraph_wfstore.serde_types import (
+from langgraph_wfstore.serde.classes import (
     PLACEHOLDER_CODES,
     SAFE_FACTORIES,
     Code,
@@ -29,6 +27,8 @@ from langgraph_wfstore.serde_types import (
     class_name,
     find_class,
 )
+from langgraph_wfstore.serde.shapes import Policy, shape_of
+from langgraph_wfstore.serde.take import bind
 
 Payload = Any
 Encoded = tuple[int, Payload]
@@ -171,10 +171,10 @@ def encoder_for(cls: type) -> Encoder:
     if issubclass(cls, BaseException):
         return _encode_exception
     if _is_numpy(cls):
-        from langgraph_wfstore import serde_numpy
+        from langgraph_wfstore.serde import arrays
 
-        ENCODERS[cls] = serde_numpy.encode
-        return serde_numpy.encode
+        ENCODERS[cls] = arrays.encode
+        return arrays.encode
     shape = shape_of(cls)
     encoder = bind(shape)
     if type(shape.ref) is int or find_class(*class_name(cls)) is cls:

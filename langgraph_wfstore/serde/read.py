@@ -17,10 +17,16 @@ from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
 
-from langgraph_wfstore import serde_numpy
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_reader import Reader, Readers, as_ints, as_list, as_text, read_with
-from langgraph_wfstore.serde_rebuild import (
+from langgraph_wfstore.serde import arrays
+from langgraph_wfstore.serde.classes import (
+    SAFE_FACTORIES,
+    Code,
+    UnresolvedError,
+    find_class,
+)
+from langgraph_wfstore.serde.reader import Reader, Readers, as_ints, as_list, as_text, read_with
+from langgraph_wfstore.serde.rebuild import (
     read_dataclass,
     read_enum,
     read_message,
@@ -30,13 +36,7 @@ from langgraph_wfstore.serde_rebuild import (
     read_slotted,
     read_subclass,
 )
-from langgraph_wfstore.serde_shapes import Policy
-from langgraph_wfstore.serde_types import (
-    SAFE_FACTORIES,
-    Code,
-    UnresolvedError,
-    find_class,
-)
+from langgraph_wfstore.serde.shapes import Policy
 
 
 def read(data: bytes, policy: Policy) -> Any:
@@ -225,8 +225,8 @@ _READERS: Final[Readers] = {
     Code.DEFAULTDICT: _default_dict,
     Code.COUNTER: _counter,
     Code.ORDEREDDICT: lambda reader, data: OrderedDict(_dict(reader, data)),
-    Code.NDARRAY: lambda reader, data: serde_numpy.decode_array(reader.parts(data, 4)),
-    Code.NUMPY_SCALAR: lambda reader, data: serde_numpy.decode_scalar(reader.parts(data, 2)),
+    Code.NDARRAY: lambda reader, data: arrays.decode_array(reader.parts(data, 4)),
+    Code.NUMPY_SCALAR: lambda reader, data: arrays.decode_scalar(reader.parts(data, 2)),
     Code.SECRET: _secret,
     Code.ENUM: read_enum,
     Code.DATACLASS: read_dataclass,

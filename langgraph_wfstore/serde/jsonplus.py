@@ -27,13 +27,13 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.store import base as lg_store
 from pydantic import SecretBytes, SecretStr
 
-from langgraph_wfstore import serde_numpy
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_read import ADDRESSES, PATHS, read_zone
-from langgraph_wfstore.serde_reader import Reader, Readers, read_with
-from langgraph_wfstore.serde_rebuild import flag_member, named_tuple, with_fields
-from langgraph_wfstore.serde_shapes import Policy, Shape
-from langgraph_wfstore.serde_types import KNOWN, Code, UnresolvedError, class_attribute
+from langgraph_wfstore.serde import arrays
+from langgraph_wfstore.serde.classes import KNOWN, Code, UnresolvedError, class_attribute
+from langgraph_wfstore.serde.read import ADDRESSES, PATHS, read_zone
+from langgraph_wfstore.serde.reader import Reader, Readers, read_with
+from langgraph_wfstore.serde.rebuild import flag_member, named_tuple, with_fields
+from langgraph_wfstore.serde.shapes import Policy, Shape
 
 
 def read_msgpack(data: bytes, policy: Policy) -> Any:
@@ -73,7 +73,7 @@ def _call_reader(code: int) -> Callable[[Reader, bytes], Any]:
 
 _READERS: Final[Readers] = {
     **{code: _call_reader(code) for code in range(6)},
-    6: lambda reader, data: serde_numpy.decode_array(reader.parts(data, 4)),
+    6: lambda reader, data: arrays.decode_array(reader.parts(data, 4)),
     7: lambda reader, data: _DeltaSnapshot(reader.unpack(data)),
 }
 

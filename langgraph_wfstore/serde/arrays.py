@@ -8,8 +8,8 @@ import sys
 from typing import Any, Final
 
 from langgraph_wfstore.errors import DecodeError
-from langgraph_wfstore.serde_shapes import Policy
-from langgraph_wfstore.serde_types import Code, Refused
+from langgraph_wfstore.serde.classes import Code, Refused
+from langgraph_wfstore.serde.shapes import Policy
 
 _SIMPLE_DTYPE: Final = re.compile(r"[<>|][biufcSUVmM][0-9]+(\[[0-9]*[A-Za-z]+\])?", re.ASCII)
 
