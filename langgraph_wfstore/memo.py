@@ -12,7 +12,7 @@ import marshal
 import weakref
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
-from operator import is_
+from operator import is_, itemgetter
 from threading import Lock
 from typing import Any
 
@@ -22,6 +22,7 @@ _SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
 _EMPTIABLE = frozenset({list, dict, set})
 _MARSHAL_VERSION = 2  # later versions write references, which depend on reference counts
 _set = object.__setattr__
+_FIRST_LIMIT = 4096
 _BULK = 64  # elements; below it, pausing the garbage collector is not worth its lock
 
 
@@ -78,55 +79,63 @@ class Leaf:
         self.place: Any = None
 
 
-class _Shape:
-    """What the bytes of a model depend on beside the identity of its field values, as it was when it was looked at.
+class Shape:
+    """All that the bytes of a model depend on, as it was when it was looked at.
 
     Attributes:
-        empty: positions of the fields that were empty containers.
-        nested: positions of the fields that were other containers, and what was in them.
+        scalars: the values of the fields that hold immutable ones; compared by identity.
+        empty: name and type of the fields that were empty containers.
+        nested: name and content of the fields that were other containers.
     """
 
-    __slots__ = ("cls", "empty", "extra", "fields_set", "names", "nested")
+    __slots__ = ("_scalars_of", "cls", "empty", "extra", "fields_set", "names", "nested", "scalars")
 
     def __init__(self, model: Any) -> None:
         fields: dict[str, Any] = model.__dict__
-        self.cls = type(model)
+        self.cls: Any = type(model)
         self.names = list(fields)
         self.fields_set = frozenset(model.__pydantic_fields_set__)
         self.extra = model.__pydantic_extra__ is not None
-        empty: list[int] = []
-        nested: list[tuple[int, bytes]] = []
-        for i, value in enumerate(fields.values()):
+        scalar: list[str] = []
+        empty: list[tuple[str, Any]] = []
+        nested: list[tuple[str, bytes]] = []
+        for name, value in fields.items():
             kind = type(value)
             if kind in _SCALARS:
-                continue
-            if kind in _EMPTIABLE and not value:
-                empty.append(i)
+                scalar.append(name)
+            elif kind in _EMPTIABLE and not value:
+                empty.append((name, kind))
             else:
-                orjson.dumps(value)  # refuses bytes and buffers (arrays, ...), which marshal writes all alike
-                nested.append((i, marshal.dumps(value, _MARSHAL_VERSION)))
+                nested.append((name, marshal.dumps(value, _MARSHAL_VERSION)))
+        self._scalars_of = itemgetter(*scalar, *scalar[:1]) if scalar else _no_scalars
+        self.scalars = self._scalars_of(fields)
         self.empty = tuple(empty)
         self.nested = tuple(nested)
 
-    def fits(self, model: Any, values: tuple[Any, ...]) -> bool:
-        """Whether nothing has changed since the model's fields had these values."""
+    def fits(self, model: Any) -> bool:
+        """Whether nothing has changed."""
         fields = model.__dict__
-        if len(fields) != len(values) or not all(map(is_, fields.values(), values)) or type(model) is not self.cls:
+        if list(fields) != self.names or not all(map(is_, self._scalars_of(fields), self.scalars)):
             return False
-        for i in self.empty:
-            if values[i]:
+        for name, kind in self.empty:
+            value = fields[name]
+            if value or type(value) is not kind:
                 return False
-        for i, raw in self.nested:
-            if _marshalled(values[i]) != raw:
+        for name, raw in self.nested:
+            if _marshalled(fields[name]) != raw:
                 return False
         extra = model.__pydantic_extra__
         return (
-            not extra
+            type(model) is self.cls
+            and not extra
             and (extra is not None) == self.extra
             and model.__pydantic_private__ is None
-            and model.__pydantic_fields_set__ == self.fields_set
-            and list(fields) == self.names
+            and bool(model.__pydantic_fields_set__ == self.fields_set)
         )
+
+
+def _no_scalars(_: object) -> tuple[Any, ...]:
+    return ()
 
 
 def _marshalled(value: Any) -> bytes | None:
@@ -136,30 +145,23 @@ def _marshalled(value: Any) -> bytes | None:
         return None
 
 
-class Look:
-    """A model as it was before it was serialized: its shape and its field values."""
-
-    __slots__ = ("shape", "values")
-
-    def __init__(self, model: Any) -> None:
-        self.values = tuple(model.__dict__.values())
-        self.shape = _Shape(model)
-
-
 class Template:
     """A decoded model from which independent copies are made."""
 
-    __slots__ = ("cls", "fields", "fresh", "leaf", "shape")
+    __slots__ = ("fields", "leaf", "shape")
 
-    def __init__(self, model: Any, shape: _Shape, leaf: Leaf) -> None:
-        self.cls: Any = type(model)
+    def __init__(self, model: Any, shape: Shape, leaf: Leaf) -> None:
         self.fields: dict[str, Any] = dict(model.__dict__)
         self.shape = shape
         self.leaf = leaf
-        self.fresh = tuple((shape.names[i], type(self.fields[shape.names[i]])) for i in shape.empty)
 
 
-_Memory = tuple["weakref.ref[Any]", tuple[Any, ...], _Shape, Leaf]
+class _Known(weakref.ref[Any]):
+    """A live model that was looked at: one object per model, since there are many."""
+
+    __slots__ = ("leaf", "shape")
+    leaf: Leaf
+    shape: Shape
 
 
 class Memo:
@@ -171,18 +173,17 @@ class Memo:
 
     def __init__(self, capacity: int = 60_000) -> None:
         self._capacity = capacity
-        self._known: dict[int, _Memory] = {}
+        self._limit = min(capacity, _FIRST_LIMIT)
+        self._known: dict[int, _Known] = {}
         self._models: dict[type, bool] = {}
         self._lock = Lock()
 
     def recall(self, value: Any) -> Leaf | None:
         """The serialized form of `value`, if it is known and nothing in it has changed."""
-        memory = self._known.get(id(value))
-        if memory is not None and memory[0]() is value and memory[2].fits(value, memory[1]):
-            return memory[3]
-        return None
+        known = self._known.get(id(value))
+        return known.leaf if known is not None and known() is value and known.shape.fits(value) else None
 
-    def look(self, value: Any) -> Look | None:
+    def look(self, value: Any) -> Shape | None:
         """What to keep from before `value` is serialized, so that a change during it is noticed later.
 
         None if it cannot be remembered: it is no model, has extras or private attributes, or holds what nothing
@@ -197,44 +198,49 @@ class Memo:
         if not is_model or value.__pydantic_extra__ or value.__pydantic_private__ is not None:
             return None
         try:
-            return Look(value)
-        except (ValueError, TypeError):  # a field holds what marshal or orjson does not write
+            return Shape(value)
+        except ValueError:  # a field holds what marshal does not write
             return None
 
-    def remember(self, value: Any, look: Look, leaf: Leaf) -> None:
+    def remember(self, value: Any, shape: Shape, leaf: Leaf) -> None:
         """Remember that `value`, which looked like this before it was serialized, is `leaf`."""
-        if len(self._known) >= self._capacity:
-            self._forget_half()
-        self._known[id(value)] = (weakref.ref(value), look.values, look.shape, leaf)
+        known = _Known(value)
+        known.shape = shape
+        known.leaf = leaf
+        if len(self._known) >= self._limit:
+            self._forget()
+        self._known[id(value)] = known
 
-    def _forget_half(self) -> None:
+    def _forget(self) -> None:
+        """Forget the dead; and if too many live, the older half of them."""
         with self._lock:
-            if len(self._known) >= self._capacity:
-                items = list(self._known.items())
-                self._known = dict(items[len(items) // 2 :])
+            if len(self._known) < self._limit:
+                return
+            living = [(key, known) for key, known in list(self._known.items()) if known() is not None]
+            if len(living) > self._capacity // 2:
+                living = living[-self._capacity // 2 :]
+            self._known = dict(living)
+            self._limit = min(self._capacity, max(_FIRST_LIMIT, 2 * len(living)))
 
     def template(self, model: Any, leaf: Leaf) -> Template | None:
         """A template of a freshly decoded model, which nobody else may hold; None if it cannot be copied safely."""
-        look = self.look(model)
-        return None if look is None else Template(model, look.shape, leaf)
+        shape = self.look(model)
+        return None if shape is None else Template(model, shape, leaf)
 
     def copy(self, template: Template) -> Any:
         """An independent copy, remembered, so that it need not be serialized if it comes back unchanged."""
         shape = template.shape
-        cls = template.cls
         fields = template.fields.copy()
-        for name, kind in template.fresh:
+        for name, kind in shape.empty:
             fields[name] = kind()
-        for i, raw in shape.nested:
-            fields[shape.names[i]] = marshal.loads(raw)
-        model = cls.__new__(cls)
+        for name, raw in shape.nested:
+            fields[name] = marshal.loads(raw)
+        model = shape.cls.__new__(shape.cls)
         _set(model, "__dict__", fields)
         _set(model, "__pydantic_fields_set__", set(shape.fields_set))
         _set(model, "__pydantic_extra__", {} if shape.extra else None)
         _set(model, "__pydantic_private__", None)
-        if len(self._known) >= self._capacity:
-            self._forget_half()
-        self._known[id(model)] = (weakref.ref(model), tuple(fields.values()), shape, template.leaf)
+        self.remember(model, shape, template.leaf)
         return model
 
 

@@ -15,6 +15,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def _contained(work: Callable[..., T], *args: object) -> T:
+    """A StopIteration cannot pass through a future: the caller would wait for ever."""
+    try:
+        return work(*args)
+    except StopIteration as error:
+        raise RuntimeError(f"{work} raised StopIteration") from error
+
+
 class Offload:
     """A few threads that run sync operations for event loops.
 
@@ -30,7 +38,7 @@ class Offload:
 
     async def run(self, work: Callable[..., T], *args: object) -> T:
         """Run `work(*args)` on a thread of this executor."""
-        return await asyncio.get_running_loop().run_in_executor(self._ready(), work, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._ready(), _contained, work, *args)
 
     def _ready(self) -> ThreadPoolExecutor:
         """The executor; a forked child starts its own, since threads do not survive a fork."""

@@ -218,10 +218,18 @@ class ThreadView:
             self.life = 1 + max((life for life, _ in backend.tombstones(self.name)), default=0)
         else:
             self._adopt(tail)
-            if tail.row.branches == 1:
-                rows = backend.checkpoints(self.number, 0, None, 1, {})
-                self.heads[0] = BranchRow(0, MAIN, None, rows[0].seq if rows else 0)
+            if tail.row.branches == 1 and not self._find_head(backend):
+                self.load(backend)
+                return
         self.loaded = True
+
+    def _find_head(self, backend: Backend) -> bool:
+        """Find the head of a thread's only branch; False if the thread has grown since it was looked at."""
+        rows = backend.checkpoints(self.number, 0, None, 1, {})
+        if rows and rows[0].seq > self.last:
+            return False
+        self.heads[0] = BranchRow(0, MAIN, None, rows[0].seq if rows else 0)
+        return True
 
     def _adopt(self, tail: Tail) -> None:
         self.row = tail.row

@@ -252,3 +252,60 @@ def test_a_thread_whose_creation_was_rolled_back_is_created_anew(
     for name in ("first", "second"):
         assert saver.get_tuple(config_of(name)).checkpoint["channel_values"]["who"] == name
     assert_sound(saver, "first", "second")
+
+
+def behind(saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """The next commit of this saver waits until an append is prepared on top of it, and until `meanwhile` is done."""
+    queue, commit, begun = saver.store.backend._queue, WriteQueue._commit, []
+
+    def held(of: WriteQueue, group: list[Ticket]) -> None:
+        if of is queue and not begun:
+            begun.append(group)
+            Held._until(lambda: len(queue._waiting) >= 1)
+            meanwhile()
+        commit(of, group)
+
+    monkeypatch.setattr(WriteQueue, "_commit", held)
+
+
+def test_what_was_prepared_on_top_of_a_stale_append_is_stale_too(
+    saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another process appends as many records as the stale append would have: the number of records fits again."""
+    start = put(saver, "t")
+    with WfStoreSaver(tmp_path / "agent.db") as other:
+        behind(saver, monkeypatch, lambda: other.put_writes(start, [("n", "foreign")], "foreign"))
+        outcomes = all_at_once(
+            {task: lambda task=task: saver.put_writes(start, [("n", "ours")], task) for task in ("one", "two")}
+        )
+        assert not any(outcomes.values())
+        for each in (saver, other):
+            assert sorted(each.get_tuple(config_of("t")).pending_writes) == [
+                ("foreign", "n", "foreign"),
+                ("one", "n", "ours"),
+                ("two", "n", "ours"),
+            ]
+            assert_sound(each, "t")
+
+
+def test_what_was_prepared_on_top_of_a_creation_that_failed_does_not_land_alone(
+    saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = checkpoint_of({"who": "t"})
+    config = config_of("t", checkpoint_id=checkpoint["id"])
+    inner, calls = saver.store.backend._queue._apply, []
+
+    def failing(db: sqlite3.Connection, batch: Append) -> bool:
+        calls.append(batch)
+        if len(calls) == 1:
+            raise sqlite3.OperationalError("disk I/O error")
+        return inner(db, batch)
+
+    saver.store.backend._queue._apply = failing
+    behind(saver, monkeypatch, lambda: None)
+    works = [lambda i=i: saver.put_writes(config, [("n", i)], f"task {i}") for i in range(3)]
+    outcomes = all_at_once({f"{i}": work for i, work in enumerate(works)})
+    assert sum(error is not None for error in outcomes.values()) == 1
+    saver.put(config_of("t"), checkpoint, metadata_of(), {})
+    assert_sound(saver, "t")
+    assert len(saver.get_tuple(config_of("t")).pending_writes) == 2

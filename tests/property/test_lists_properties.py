@@ -152,6 +152,20 @@ def test_a_varint_comes_back(value, rest):
 
 
 @examples(60)
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
+def test_a_splice_that_copies_more_than_its_base_has_is_refused(size, start, length):
+    out = bytearray()
+    for number in (7, length << 1, start):
+        lists.put_varint(out, number)
+    base = list(range(size))
+    if start + length > size:
+        with pytest.raises(ValueError, match="more than its base"):
+            lists.apply_splice(bytes(out), base)
+    else:
+        assert lists.apply_splice(bytes(out), base) == base[start : start + length]
+
+
+@examples(60)
 @given(st.binary(max_size=40), st.lists(st.integers(0, 100), max_size=5))
 def test_any_bytes_are_a_splice_or_a_value_error(data, base):
     with suppress(ValueError):
