@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import DecodeError, UnsupportedValueError, WfStoreError
-from .lists import get_varint, put_varint
+from .lists import FLAG_BITS, FLAGS, get_varint, put_varint
 from .memo import Leaf, Memo, Shelf, collector_paused_for
 
 ELEMENT, CHUNK, PACK = 0, 1, 2
@@ -143,9 +143,10 @@ class Codec:
             return self._run(value)
         recall = self.memo.recall
         leaves = [recall(v) or self._element(v) for v in value]
-        if len(leaves) < 8 and sum(len(leaf.data) for leaf in leaves) < SMALL_LIST:
+        sizes = [leaf.size for leaf in leaves]
+        if len(leaves) < 8 and sum(sizes) < SMALL_LIST:
             return None
-        if all(len(leaf.data) >= SMALL_ELEMENT for leaf in leaves):
+        if min(sizes) >= SMALL_ELEMENT:
             return EncodedList([ELEMENT] * len(leaves), leaves)
         return self._packed(leaves)
 
@@ -209,16 +210,19 @@ class Codec:
             shelf.templates[name] = template
         return self.memo.copy(template)
 
-    def decode_list(self, items: Sequence[bytes], get: Callable[[bytes], Leaf], shelf: Shelf) -> list[Any]:
+    def decode_list(
+        self, names: Sequence[bytes], numbers: Sequence[int], get: Callable[[bytes, int], Leaf], shelf: Shelf
+    ) -> list[Any]:
         """A list from its items.
 
         Args:
-            items: per item its flag (ELEMENT, CHUNK or PACK) as one byte, and its object id.
-            get: the object of an id.
+            names: object id per item.
+            numbers: object number per item, with its flag (ELEMENT, CHUNK or PACK) in the lowest two bits.
+            get: the object of an id and number.
             shelf: where decoded elements are kept as templates.
         """
-        if items and items[0][0] == CHUNK:
-            pieces = [get(item[1:]) for item in items]
+        if names and numbers[0] & FLAGS == CHUNK:
+            pieces = [get(name, number >> FLAG_BITS) for name, number in zip(names, numbers, strict=True)]
             whole = Leaf(pieces[0].tag.removeprefix(CHUNK_TAG), b"".join(p.data for p in pieces), b"")
             run = self.decode(whole)
             if type(run) is not list:
@@ -226,14 +230,15 @@ class Codec:
             return run
         templates, copy = shelf.templates, self.memo.copy
         out: list[Any] = []
-        with collector_paused_for(len(items)):
-            for item in items:
-                name = item[1:]
-                if item[0] == ELEMENT:
-                    template = templates.get(name)
-                    out.append(copy(template) if template is not None else self.decode_element(name, get(name), shelf))
+        with collector_paused_for(len(names)):
+            for name, number in zip(names, numbers, strict=True):
+                template = templates.get(name)
+                if template is not None:
+                    out.append(copy(template))
+                elif number & FLAGS == ELEMENT:
+                    out.append(self.decode_element(name, get(name, number >> FLAG_BITS), shelf))
                 else:
-                    out += [self.decode(element) for element in unpack(get(name).data)]
+                    out += [self.decode(element) for element in unpack(get(name, number >> FLAG_BITS).data)]
         return out
 
     def decode_map(self, shell: Leaf, holes: Sequence[tuple[int, list[Any]]]) -> dict[Any, Any]:

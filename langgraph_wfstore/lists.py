@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from .canonical import digest
 
 LEAF_MASK = 31
+FLAG_BITS = 2  # an item's flag stands in the lowest bits of its object number
+FLAGS = 3
 LARGEST_GROUP = 1024
 # A splice may hold so many literal items before it is based on a shallower list instead, by depth of the base.
 LITERALS_AT_DEPTH = (2048, 64)
@@ -52,20 +54,28 @@ def _groups(items: Sequence[bytes]) -> list[Sequence[bytes]]:
     return groups
 
 
+def items_of(names: Sequence[bytes], numbers: Sequence[int]) -> list[bytes]:
+    """The items that `list_id` hashes: flag and object id."""
+    return [
+        b"\0" + name if not number & FLAGS else bytes((number & FLAGS,)) + name
+        for name, number in zip(names, numbers, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredList:
     """A list as a store knows it.
 
     Attributes:
         number: the object number of the list's row.
-        items: flag and object id per item, as for `list_id`.
-        numbers: the object number per item, with the flag in its lowest two bits.
+        names: the object id per item.
+        numbers: the object number per item, with its flag in the lowest two bits.
         depth: how many rows must be read to resolve the list, less one.
         base: the list that this one is a splice of, None at depth 0.
     """
 
     number: int
-    items: list[bytes]
+    names: list[bytes]
     numbers: list[int]
     depth: int
     base: StoredList | None

@@ -12,13 +12,12 @@ import marshal
 import weakref
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
-from operator import is_, itemgetter
 from threading import Lock
 from typing import Any
 
 import orjson
 
-_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
+_SCALARS = frozenset({str, int, bool, bytes, type(None)})
 _EMPTIABLE = frozenset({list, dict, set})
 _MARSHAL_VERSION = 2  # later versions write references, which depend on reference counts
 _set = object.__setattr__
@@ -65,16 +64,17 @@ class Leaf:
 
     Attributes:
         tag: the serializer's type tag.
-        data: its bytes.
+        data: its bytes; `size` says how many.
         key: SHA-256 of the bytes.
         place: where a lineage keeps it (see objects.py), or None.
     """
 
-    __slots__ = ("data", "key", "place", "tag")
+    __slots__ = ("data", "key", "place", "size", "tag")
 
     def __init__(self, tag: str, data: bytes, key: bytes) -> None:
         self.tag = tag
         self.data = data
+        self.size = len(data)
         self.key = key
         self.place: Any = None
 
@@ -83,44 +83,36 @@ class Shape:
     """All that the bytes of a model depend on, as it was when it was looked at.
 
     Attributes:
-        scalars: the values of the fields that hold immutable ones; compared by identity.
-        empty: name and type of the fields that were empty containers.
-        nested: name and content of the fields that were other containers.
+        fields: the fields' values, containers copied.
+        types: the exact type of every field's value.
+        nested: name and content of those containers, and of floats, whose zeros are equal and differ.
     """
 
-    __slots__ = ("_scalars_of", "cls", "empty", "extra", "fields_set", "names", "nested", "scalars")
+    __slots__ = ("cls", "extra", "fields", "fields_set", "nested", "types")
 
     def __init__(self, model: Any) -> None:
-        fields: dict[str, Any] = model.__dict__
         self.cls: Any = type(model)
-        self.names = list(fields)
+        self.fields: dict[str, Any] = dict(model.__dict__)
+        self.types = [*map(type, self.fields.values())]
         self.fields_set = frozenset(model.__pydantic_fields_set__)
         self.extra = model.__pydantic_extra__ is not None
-        scalar: list[str] = []
-        empty: list[tuple[str, Any]] = []
         nested: list[tuple[str, bytes]] = []
-        for name, value in fields.items():
+        for name, value in self.fields.items():
             kind = type(value)
-            if kind in _SCALARS:
-                scalar.append(name)
-            elif kind in _EMPTIABLE and not value:
-                empty.append((name, kind))
-            else:
+            if kind in _EMPTIABLE and not value:
+                self.fields[name] = kind()
+            elif kind not in _SCALARS:
+                orjson.dumps(value)  # refuses bytes and buffers (arrays, ...), which marshal writes all alike
                 nested.append((name, marshal.dumps(value, _MARSHAL_VERSION)))
-        self._scalars_of = itemgetter(*scalar, *scalar[:1]) if scalar else _no_scalars
-        self.scalars = self._scalars_of(fields)
-        self.empty = tuple(empty)
         self.nested = tuple(nested)
+        for name, raw in nested:
+            self.fields[name] = marshal.loads(raw)
 
     def fits(self, model: Any) -> bool:
-        """Whether nothing has changed."""
+        """Whether nothing has changed: equal values of the same types, the same bytes where that says too little."""
         fields = model.__dict__
-        if list(fields) != self.names or not all(map(is_, self._scalars_of(fields), self.scalars)):
+        if fields != self.fields or [*map(type, fields.values())] != self.types:
             return False
-        for name, kind in self.empty:
-            value = fields[name]
-            if value or type(value) is not kind:
-                return False
         for name, raw in self.nested:
             if _marshalled(fields[name]) != raw:
                 return False
@@ -134,10 +126,6 @@ class Shape:
         )
 
 
-def _no_scalars(_: object) -> tuple[Any, ...]:
-    return ()
-
-
 def _marshalled(value: Any) -> bytes | None:
     try:
         return marshal.dumps(value, _MARSHAL_VERSION)
@@ -146,14 +134,19 @@ def _marshalled(value: Any) -> bytes | None:
 
 
 class Template:
-    """A decoded model from which independent copies are made."""
+    """A decoded model from which independent copies are made.
 
-    __slots__ = ("fields", "leaf", "shape")
+    Attributes:
+        fresh: name and type of the fields that are empty containers.
+    """
 
-    def __init__(self, model: Any, shape: Shape, leaf: Leaf) -> None:
-        self.fields: dict[str, Any] = dict(model.__dict__)
+    __slots__ = ("fresh", "leaf", "shape")
+
+    def __init__(self, shape: Shape, leaf: Leaf) -> None:
         self.shape = shape
         self.leaf = leaf
+        nested = {name for name, _ in shape.nested}
+        self.fresh = [(n, type(v)) for n, v in shape.fields.items() if type(v) in _EMPTIABLE and n not in nested]
 
 
 class _Known(weakref.ref[Any]):
@@ -199,7 +192,7 @@ class Memo:
             return None
         try:
             return Shape(value)
-        except ValueError:  # a field holds what marshal does not write
+        except (ValueError, TypeError):  # a field holds what marshal or orjson does not write
             return None
 
     def remember(self, value: Any, shape: Shape, leaf: Leaf) -> None:
@@ -225,13 +218,13 @@ class Memo:
     def template(self, model: Any, leaf: Leaf) -> Template | None:
         """A template of a freshly decoded model, which nobody else may hold; None if it cannot be copied safely."""
         shape = self.look(model)
-        return None if shape is None else Template(model, shape, leaf)
+        return None if shape is None else Template(shape, leaf)
 
     def copy(self, template: Template) -> Any:
         """An independent copy, remembered, so that it need not be serialized if it comes back unchanged."""
         shape = template.shape
-        fields = template.fields.copy()
-        for name, kind in shape.empty:
+        fields = shape.fields.copy()
+        for name, kind in template.fresh:
             fields[name] = kind()
         for name, raw in shape.nested:
             fields[name] = marshal.loads(raw)
@@ -255,6 +248,7 @@ class Shelf:
         self._capacity = capacity
         self._held = 0
         self._leaves: OrderedDict[bytes, Leaf] = OrderedDict()
+        self.has = self._leaves.__contains__
         self.templates: dict[bytes, Template] = {}
         self._lock = Lock()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from .backends.base import LIST, LOOKED_UP, MAP, OBJECT, ObjectRow
 from .canonical import digest
 from .codec import Encoded, EncodedList, EncodedMap
-from .lists import StoredList, list_id, pack_numbers, splice_for
+from .lists import FLAG_BITS, StoredList, items_of, list_id, pack_numbers, splice_for
 from .memo import Leaf
 from .records import Ref
 
@@ -28,7 +28,7 @@ class Place:
         self.number = number
         self.id = name
         self.item = b"\0" + name
-        self.flagged = number << 2
+        self.flagged = number << FLAG_BITS
 
 
 class Lineage:
@@ -69,10 +69,10 @@ class Lineage:
             self._lists.move_to_end(name)
             return
         self._lists[name] = stored
-        self._items += len(stored.items)
+        self._items += len(stored.names)
         while self._items > _ITEMS_HELD and len(self._lists) > 1:
             _, gone = self._lists.popitem(last=False)
-            self._items -= len(gone.items)
+            self._items -= len(gone.names)
 
     def learn(self, leaf: Leaf, place: Place) -> None:
         """Remember where an object is."""
@@ -147,16 +147,13 @@ class Placement:
         lineage = self._lineage
         places = lineage.places
         for value in values:
-            for leaf in _leaves(value):
-                place = leaf.place
-                if place is None or place.lineage is not lineage:
-                    content = (leaf.tag, leaf.key)
-                    place = places.get(content)
-                    if place is None:
-                        if content not in self._new and content not in unknown:
-                            unknown[content] = (lineage.object_id(leaf), leaf)
-                    else:
-                        leaf.place = place
+            for leaf in [x for x in _leaves(value) if x.place is None or x.place.lineage is not lineage]:
+                content = (leaf.tag, leaf.key)
+                place = places.get(content)
+                if place is not None:
+                    leaf.place = place
+                elif content not in self._new and content not in unknown:
+                    unknown[content] = (lineage.object_id(leaf), leaf)
         if not unknown:
             return
         large = [] if lineage.complete else [name for name, leaf in unknown.values() if len(leaf.data) >= LOOKED_UP]
@@ -197,15 +194,16 @@ class Placement:
 
     def _list(self, value: EncodedList, previous: StoredList | None) -> tuple[bytes, int]:
         lineage = self._lineage
-        if any(value.flags):
-            found = [(flag, self._place(leaf)) for flag, leaf in zip(value.flags, value.leaves, strict=True)]
-            items = [bytes((flag,)) + place.id for flag, place in found]
-            numbers = [place.number << 2 | flag for flag, place in found]
-        else:
+        places: list[Place] = [leaf.place for leaf in value.leaves]
+        if any(place is None or place.lineage is not lineage for place in places):
             places = [self._place(leaf) for leaf in value.leaves]
-            items = [place.item for place in places]
-            numbers = [place.flagged for place in places]
-        name = list_id(items)
+        names = [place.id for place in places]
+        numbers = [place.flagged for place in places]
+        if any(value.flags):
+            numbers = [number | flag for number, flag in zip(numbers, value.flags, strict=True)]
+            name = list_id(items_of(names, numbers))
+        else:
+            name = list_id([place.item for place in places])
         held = lineage.list(name)
         if held is not None:
             lineage.hold(name, held)
@@ -216,7 +214,7 @@ class Placement:
         data, base = splice_for(numbers, previous)
         number = self._add(name, LIST, "", data)
         self._named[name] = number
-        self._held.append((name, StoredList(number, items, numbers, 0 if base is None else base.depth + 1, base)))
+        self._held.append((name, StoredList(number, names, numbers, 0 if base is None else base.depth + 1, base)))
         return name, number
 
     def _map(self, value: EncodedMap) -> tuple[bytes, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,11 @@ from .canonical import Version, hex_id
 from .codec import Codec
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
-from .lists import StoredList, apply_splice, base_of, unpack_numbers
+from .lists import FLAG_BITS, StoredList, apply_splice, base_of, unpack_numbers
 from .memo import Leaf, Shelf
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
 
-_FLAG = 3
 FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
 
 
@@ -70,10 +69,12 @@ class Loaded:
 
     Args:
         shelf: the objects held by this process.
+        fetch: the object of a number, for what the shelf gave up meanwhile.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, fetch: Callable[[int], Leaf]) -> None:
         self._shelf = shelf
+        self._fetch = fetch
         self._leaves: dict[bytes, Leaf] = {}
         self._lists: dict[bytes, StoredList] = {}
         self._maps: dict[bytes, tuple[bytes, tuple[tuple[int, bytes], ...]]] = {}
@@ -81,18 +82,18 @@ class Loaded:
     def value(self, codec: Codec, ref: Ref) -> Any:
         """The value of a reference; independent of any other value handed out."""
         if ref.form == "object":
-            return codec.decode(self._leaf(ref.id))
+            return codec.decode(self._leaves[ref.id])
         if ref.form == "list":
-            return codec.decode_list(self._lists[ref.id].items, self._leaf, self._shelf)
+            return self._list(codec, ref.id)
         shell, holes = self._maps[ref.id]
-        lists = [(at, codec.decode_list(self._lists[name].items, self._leaf, self._shelf)) for at, name in holes]
-        return codec.decode_map(self._leaf(shell), lists)
+        return codec.decode_map(self._leaves[shell], [(at, self._list(codec, name)) for at, name in holes])
 
-    def _leaf(self, name: bytes) -> Leaf:
-        leaf = self._leaves.get(name) or self._shelf.get(name)
-        if leaf is None:
-            raise missing(name)
-        return leaf
+    def _list(self, codec: Codec, name: bytes) -> list[Any]:
+        stored = self._lists[name]
+        return codec.decode_list(stored.names, stored.numbers, self._element, self._shelf)
+
+    def _element(self, name: bytes, number: int) -> Leaf:
+        return self._leaves.get(name) or self._shelf.get(name) or self._fetch(number)
 
 
 def missing(name: bytes) -> IntegrityError:
@@ -124,7 +125,7 @@ class _Loading:
         self._number = number
         self._lineage = lineage
         self._shelf = shelf
-        self._out = Loaded(shelf)
+        self._out = Loaded(shelf, self._fetch_one)
         self._rows: dict[int, ObjectRow] = {}
         self._by_number: dict[int, StoredList] = {}
         self._names: dict[int, bytes] = {}
@@ -199,34 +200,33 @@ class _Loading:
             stored = self._lineage.list(row.id)
             if stored is None:
                 base = self._by_number.get(base_of(row.data))
-                items = [bytes((n & _FLAG,)) + self._names[n >> 2] for n in flat[number]]
-                stored = StoredList(number, items, flat[number], 0 if base is None else base.depth + 1, base)
+                names = [self._names[n >> FLAG_BITS] for n in flat[number]]
+                stored = StoredList(number, names, flat[number], 0 if base is None else base.depth + 1, base)
                 self._lineage.hold(row.id, stored)
             self._by_number[number] = stored
             self._out._lists[row.id] = stored
 
     def _name_items(self, flat: dict[int, list[int]]) -> None:
         """The id of every item; the objects come along, since they are about to be decoded."""
-        numbers = sorted({n >> 2 for items in flat.values() for n in items})
-        for number in numbers:
-            name = self._lineage.names.get(number)
-            if name is not None and self._hold(name):
-                self._names[number] = name
-        unknown = [n for n in numbers if n not in self._names]
-        for number, row in self._fetch(unknown).items():
-            self._names[number] = self._lineage.names[number] = row.id
+        numbers = {n >> FLAG_BITS for items in flat.values() for n in items}
+        known = self._lineage.names
+        self._names = {n: known[n] for n in numbers if n in known and self._shelf.has(known[n])}
+        for number, row in self._fetch(sorted(numbers - self._names.keys())).items():
+            self._names[number] = known[number] = row.id
             self._keep(row)
 
     def _elements(self) -> None:
         """Objects of lists that were held, but whose objects are not any more."""
-        unheld = {
-            number >> 2
-            for stored in self._out._lists.values()
-            for item, number in zip(stored.items, stored.numbers, strict=True)
-            if item[1:] not in self._out._leaves and not self._hold(item[1:])
-        }
+        unheld: set[int] = set()
+        for stored in self._out._lists.values():
+            if not all(map(self._shelf.has, stored.names)):
+                pairs = zip(stored.names, stored.numbers, strict=True)
+                unheld |= {n >> FLAG_BITS for name, n in pairs if not self._shelf.has(name)}
         for row in self._fetch(sorted(unheld)).values():
             self._keep(row)
+
+    def _fetch_one(self, number: int) -> Leaf:
+        return checked_leaf(self._fetch([number])[number], self._lineage.secret)
 
 
 def _flatten(number: int, rows: dict[int, ObjectRow], done: dict[int, list[int]]) -> list[int]:

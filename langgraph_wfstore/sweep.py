@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from .backends.base import LIST, MAP, Backend, ObjectRow
-from .lists import StoredList, apply_splice, base_of, splice_for
+from .lists import FLAG_BITS, StoredList, apply_splice, base_of, splice_for
 from .reading import map_numbers
-
-_FLAG_BITS = 2
 
 
 def sweep(backend: Backend, lineage: int, live: set[int]) -> tuple[list[int], list[ObjectRow]]:
@@ -44,7 +42,7 @@ def _reached(rows: dict[int, ObjectRow], items: dict[int, list[int]], live: set[
             continue
         kept.add(number)
         if rows[number].form == LIST:
-            todo += [n >> _FLAG_BITS for n in items[number]]
+            todo += [n >> FLAG_BITS for n in items[number]]
         elif rows[number].form == MAP:
             shell, holes = map_numbers(rows[number].data)
             todo += [shell, *(n for _, n in holes)]
