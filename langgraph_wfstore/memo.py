@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import marshal
+import os
 import weakref
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
@@ -52,6 +53,16 @@ class _Pause:
 
 
 _paused = _Pause()
+
+
+def _after_fork_in_child() -> None:
+    """Those who paused the collector are not here to start it again."""
+    if _paused._depth and _paused._was_enabled:
+        gc.enable()
+    _paused.__init__()  # type: ignore[misc]  # begin anew, with a lock that nobody holds
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def collector_paused_for(elements: int) -> AbstractContextManager[None]:

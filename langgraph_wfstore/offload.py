@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -32,6 +33,7 @@ class Offload:
 
     def __init__(self, workers: int = 4) -> None:
         self._workers = workers
+        _offloads.add(self)
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._process = 0
@@ -54,3 +56,15 @@ class Offload:
             executor, self._executor = self._executor, None
         if executor is not None and self._process == os.getpid():
             executor.shutdown(wait=True)
+
+
+_offloads: weakref.WeakSet[Offload] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """Its threads are not here, and its lock may have been held by one of them."""
+    for offload in list(_offloads):
+        offload._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -369,7 +369,7 @@ def _sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
 
 def _append(view: ThreadView, placement: Placement, rows: list[RecordRow]) -> Append:
     assert view.row is not None
-    return Append(view.row, view.row.epoch, view.row.lineage_epoch, rows, placement.rows)
+    return Append(view.row, view.standing, rows, placement.rows)
 
 
 def _by_name(item: tuple[str, Any]) -> bytes:

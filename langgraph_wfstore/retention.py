@@ -29,7 +29,7 @@ from .canonical import utf8
 from .delta import walk_entries
 from .errors import BackendUnavailableError, ConflictError
 from .format import record_id, removal_body, removed_digest, seal_id, skeleton_body
-from .lists import unpack_numbers
+from .lists import pack_numbers, unpack_numbers
 from .putting import keyed_hash, run_hash
 from .records import Kind, RemovalRecord, SealRecord, WriteRecord
 from .sweep import sweep
@@ -201,10 +201,11 @@ def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dro
     change = Rewrite(lineage, {})
     concerned = {whole.number: (whole, gone, reason) for whole, gone, reason in removals}
     live: set[int] = set()
+    wholes: list[Whole] = []
     for row in store.backend.kin(lineage):
         number = row.number or 0
         if dropped is not None and number == dropped.number:
-            change.expect[number] = (dropped.tail.row.epoch, dropped.tail.last)
+            change.expect[number] = dropped.tail.standing
             continue
         if number in concerned:
             whole, gone, reason = concerned[number]
@@ -213,7 +214,8 @@ def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dro
             if tail is None:
                 raise Stale
             whole, gone, reason = _whole(store.backend, tail), set(), ""
-        change.expect[number] = (whole.tail.row.epoch, whole.tail.last)
+        change.expect[number] = whole.tail.standing
+        wholes.append(whole)
         needed = _needed(store, whole, gone)
         live |= needed.live
         if gone:
@@ -221,7 +223,28 @@ def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dro
     change.drop_thread = None if dropped is None else dropped.number
     if change.expect.keys() - {change.drop_thread}:
         change.drop_objects, change.replace_objects = sweep(store.backend, lineage, live)
+        _forget_dropped(change, wholes)
     return change
+
+
+def _forget_dropped(change: Rewrite, wholes: Sequence[Whole]) -> None:
+    """Hidden records name values that are gone; where they were is 0 from now on."""
+    dropped = set(change.drop_objects)
+    for whole in wholes:
+        changed = {row.seq: i for i, (number, row) in enumerate(change.records) if number == whole.number}
+        for old, _ in whole.made:
+            at = changed.get(old.seq)
+            row = old if at is None else change.records[at][1]
+            if row.state != HIDDEN:
+                continue
+            numbers = unpack_numbers(row.refs)
+            if dropped.isdisjoint(numbers):
+                continue
+            row = row._replace(refs=pack_numbers(0 if number in dropped else number for number in numbers))
+            if at is None:
+                change.records.append((whole.number, row))
+            else:
+                change.records[at] = (whole.number, row)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +16,10 @@ class Runs:
 
     A run is known by LangGraph's RunControl, one object per invocation, which the configs of its root graph and of
     all its sub-graphs lead to. Nothing about it is put into a config, since programs compare configs for equality.
+    Each step on the dicts is atomic by itself, so there is no lock that a fork could leave held.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._reads: OrderedDict[tuple[int, str], tuple[object, RunRead]] = OrderedDict()
         self._roots: OrderedDict[tuple[int, str], tuple[object, str]] = OrderedDict()
 
@@ -30,13 +29,11 @@ class Runs:
         if control is None:
             return
         key = (id(control), thread_id)
-        with self._lock:
-            known = self._reads.get(key)
-            life = known[1].life if known is not None and known[0] is control else read.life
-            self._reads[key] = (control, RunRead(life, read.last))
-            self._reads.move_to_end(key)
-            if len(self._reads) > _RUNS_HELD:
-                self._reads.popitem(last=False)
+        known = self._reads.pop(key, None)
+        life = known[1].life if known is not None and known[0] is control else read.life
+        self._reads[key] = (control, RunRead(life, read.last))
+        if len(self._reads) > _RUNS_HELD:
+            self._reads.popitem(last=False)
 
     def read_by(self, configurable: Mapping[str, Any], thread_id: str) -> RunRead | None:
         """What the run of this config read; None if it is no run, or not known here."""
@@ -48,11 +45,10 @@ class Runs:
         """The run has read or put this root checkpoint."""
         control = _control(configurable)
         if control is not None:
-            with self._lock:
-                self._roots[id(control), thread_id] = (control, checkpoint_id)
-                self._roots.move_to_end((id(control), thread_id))
-                if len(self._roots) > _RUNS_HELD:
-                    self._roots.popitem(last=False)
+            self._roots.pop((id(control), thread_id), None)
+            self._roots[id(control), thread_id] = (control, checkpoint_id)
+            if len(self._roots) > _RUNS_HELD:
+                self._roots.popitem(last=False)
 
     def last_root(self, configurable: Mapping[str, Any], thread_id: str) -> str | None:
         """The root checkpoint that the run read or put last."""

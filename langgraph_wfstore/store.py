@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,6 +88,7 @@ class WfStore:
         self._lineage_secret = lineage_secret
         self._views: OrderedDict[bytes, ThreadView] = OrderedDict()
         self._lock = threading.Lock()
+        _open_stores.add(self)
         self._default_codec: Codec | None = None
         self._without_deduplication: set[str] = set()
 
@@ -503,6 +506,21 @@ class WfStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+_open_stores: weakref.WeakSet[WfStore] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """Threads that held locks at the fork, or had appends on their way, are not here: begin without what they left."""
+    for store in list(_open_stores):
+        store._lock = threading.Lock()
+        store._views = OrderedDict()
+        store.memo._lock = threading.Lock()
+        store.shelf._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _info(tail: Tail) -> ThreadInfo:

@@ -62,17 +62,33 @@ class _Findings:
 
 def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> VerifyReport:
     """See `Thread.verify`."""
-    findings = _Findings()
+    while True:
+        try:
+            tail = backend.find(name)
+        except _BROKEN as error:
+            problem = Problem("thread", f"its row cannot be read ({error})")
+            return VerifyReport(False, (problem,), 0, 0, 0, None)
+        if tail is None:
+            raise ThreadNotFoundError(
+                f"there is no thread {name.decode('utf-8', 'replace')!r} in this store; "
+                "store.threads() lists those that there are"
+            )
+        report = _verify(backend, name, tail, expect_head)
+        if report.ok or not _removed_meanwhile(backend, tail):
+            return report
+
+
+def _removed_meanwhile(backend: Backend, tail: Tail) -> bool:
+    """Whether content was removed while the thread was read, so that what was found proves nothing."""
     try:
-        tail = backend.find(name)
-    except _BROKEN as error:
-        findings.add("thread", f"its row cannot be read ({error})")
-        return VerifyReport(False, tuple(findings.problems), 0, 0, 0, None)
-    if tail is None:
-        raise ThreadNotFoundError(
-            f"there is no thread {name.decode('utf-8', 'replace')!r} in this store; "
-            "store.threads() lists those that there are"
-        )
+        stands = backend.standing(tail.row)
+    except _BROKEN:
+        return False
+    return stands is None or stands[:2] != tail.standing[:2]
+
+
+def _verify(backend: Backend, name: bytes, tail: Tail, expect_head: str | None) -> VerifyReport:
+    findings = _Findings()
     _check_thread(backend, name, tail, findings)
     rows = [row for row in _rows(backend, tail, findings) if row.seq <= tail.last]  # others may go on appending
     if not rows:

@@ -65,10 +65,10 @@ def _named(entries: dict[tuple[str, str], Entry], rows: dict[int, ObjectRow], ad
         if len(refs) != len(numbers):
             add(f"record {row.seq}", f"it names {len(refs)} values and says of {len(numbers)} where they are")
         for ref, number in zip(refs, numbers, strict=False):
-            wanted.add(number)
+            wanted |= {number} if number else set()
             found = rows.get(number)
             if found is None:
-                if row.state == KEPT:
+                if number or row.state == KEPT:
                     add(f"record {row.seq}", f"its value {hex_id(ref.id)}, object {number}, is missing")
             elif (found.id, found.form) != (ref.id, FORMS[ref.form]):
                 add(f"record {row.seq}", f"object {number} is not its value {hex_id(ref.id)}")

@@ -22,6 +22,7 @@ from .backends.base import (
     BranchRow,
     Pending,
     RecordRow,
+    Standing,
     Tail,
     ThreadRow,
 )
@@ -248,8 +249,15 @@ class ThreadView:
         if not self.loaded or self.row is None or self.row.number is None:
             self.load(backend)
             return
-        if backend.standing(self.row) != (self.row.epoch, self.row.lineage_epoch, self.last):
+        if backend.standing(self.row) != self.standing:
             self.load(backend)
+
+    @property
+    def standing(self) -> Standing:
+        """How the thread stands as far as this process knows."""
+        assert self.row is not None
+        end = self.unsealed[-1] if self.unsealed else self.seal
+        return Standing(self.row.epoch, self.row.lineage_epoch, self.last, end)
 
     @property
     def number(self) -> int:

@@ -119,8 +119,24 @@ class ThreadRow:
     nested: bool = False
 
 
+class Standing(NamedTuple):
+    """What an append or a removal expects of a thread.
+
+    Attributes:
+        epoch, lineage_epoch: as in ThreadRow.
+        last: number of the thread's last record, 0 if it has none.
+        end: the seal that the last record ends, else its id; None if there is none. A count alone would fit again
+            after somebody else's append took the place of one's own.
+    """
+
+    epoch: int
+    lineage_epoch: int
+    last: int
+    end: bytes | None
+
+
 class Tail(NamedTuple):
-    """Where a thread stands."""
+    """Where a thread stands, with what is needed to go on."""
 
     row: ThreadRow
     last: int
@@ -130,13 +146,20 @@ class Tail(NamedTuple):
     objects: int
     branches: tuple[BranchRow, ...]
 
+    @property
+    def standing(self) -> Standing:
+        """What an operation that was prepared on this expects."""
+        end = self.unsealed[-1] if self.unsealed else self.seal
+        return Standing(self.row.epoch, self.row.lineage_epoch, self.last, end)
+
 
 @dataclass(slots=True)
 class Append:
     """One atomic append to one thread.
 
     Attributes:
-        thread: the thread; a row without a number is created.
+        thread: the thread; a row without a number is created, unless it is expected to have records.
+        expect: how the thread must stand.
         records: numbered on from the thread's last record.
         objects: numbered on from the lineage's last object.
         positions: (seq, position) of checkpoints that move in the causal order.
@@ -146,8 +169,7 @@ class Append:
     """
 
     thread: ThreadRow
-    epoch: int
-    lineage_epoch: int
+    expect: Standing
     records: list[RecordRow]
     objects: list[ObjectRow] = field(default_factory=list)
     positions: list[tuple[int, int]] = field(default_factory=list)
@@ -161,8 +183,8 @@ class Rewrite:
     """One atomic removal of content, over the threads that share a lineage.
 
     Attributes:
-        expect: per thread number its (epoch, last record) as they were when the removal was planned; all
-            threads of the lineage, so that nothing can start to refer to what goes.
+        expect: per thread number how it must stand; all threads of the lineage, so that nothing can start to refer to
+            what goes.
         records: (thread, row) to replace by seq, or to append.
         drop_objects: object numbers to delete; lists that stay are in `replace_objects` if their base goes.
         replace_objects: rows to replace, by number.
@@ -172,7 +194,7 @@ class Rewrite:
     """
 
     lineage: int
-    expect: dict[int, tuple[int, int]]
+    expect: dict[int, Standing]
     records: list[tuple[int, RecordRow]] = field(default_factory=list)
     drop_objects: list[int] = field(default_factory=list)
     replace_objects: list[ObjectRow] = field(default_factory=list)
@@ -201,8 +223,8 @@ class Backend(Protocol):
     def find(self, name: bytes) -> Tail | None:
         """Where the thread of that id stands; None if there is none."""
 
-    def standing(self, row: ThreadRow) -> tuple[int, int, int] | None:
-        """(epoch, lineage epoch, last record) of a thread, cheaply; None if it is gone."""
+    def standing(self, row: ThreadRow) -> Standing | None:
+        """How a thread stands, cheaply; None if it is gone."""
 
     def append(self, batch: Append) -> Pending:
         """Queue an append. Appends are applied in the order of this call."""

@@ -23,6 +23,7 @@ from .base import (
     RecordRow,
     Rewrite,
     Stale,
+    Standing,
     Tail,
     ThreadRow,
 )
@@ -122,15 +123,16 @@ class MemoryBackend:
     def _row(self, thread: _Thread) -> ThreadRow:
         return replace(thread.row, lineage_epoch=self._lineages[thread.row.lineage or 0].epoch)
 
-    def standing(self, row: ThreadRow) -> tuple[int, int, int] | None:
+    def standing(self, row: ThreadRow) -> Standing | None:
         with self._open():
             return self._standing(row.number or 0)
 
-    def _standing(self, number: int) -> tuple[int, int, int] | None:
+    def _standing(self, number: int) -> Standing | None:
         thread = self._threads.get(number)
         if thread is None:
             return None
-        return thread.row.epoch, self._lineages[thread.row.lineage or 0].epoch, len(thread.records)
+        end = (thread.records[-1].seal or thread.records[-1].id) if thread.records else None
+        return Standing(thread.row.epoch, self._lineages[thread.row.lineage or 0].epoch, len(thread.records), end)
 
     def records(self, thread: int, after: int, limit: int) -> list[RecordRow]:
         with self._open():
@@ -218,10 +220,10 @@ class MemoryBackend:
 
     def _append(self, batch: Append) -> bool:
         row = batch.thread
-        if row.number is None and not self._create(row):
+        if row.number is None and (batch.expect.last or not self._create(row)):
             return False
         number = row.number or 0
-        if self._standing(number) != (batch.epoch, batch.lineage_epoch, batch.records[0].seq - 1):
+        if self._standing(number) != batch.expect:
             return False
         thread = self._threads[number]
         lineage = self._lineages[thread.row.lineage or 0]
@@ -260,7 +262,7 @@ class MemoryBackend:
     def copy(self, tail: Tail, name: bytes, life: int, created: int) -> None:
         with self._open():
             source = tail.row.number or 0
-            if name in self._names or self._standing(source) != (tail.row.epoch, tail.row.lineage_epoch, tail.last):
+            if name in self._names or self._standing(source) != tail.standing:
                 raise Stale
             self._made += 1
             old = self._threads[source]
@@ -272,10 +274,7 @@ class MemoryBackend:
     def rewrite(self, change: Rewrite) -> None:
         with self._open():
             kin = {n for n, t in self._threads.items() if t.row.lineage == change.lineage}
-            stands = {n: self._standing(n) for n in kin}
-            if kin != set(change.expect) or any(
-                s is None or (s[0], s[2]) != change.expect[n] for n, s in stands.items()
-            ):
+            if {number: self._standing(number) for number in kin} != change.expect:
                 raise Stale
             self._rewrite(change, kin)
 

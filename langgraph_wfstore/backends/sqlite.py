@@ -11,7 +11,19 @@ from importlib.resources import files
 from typing import Any
 
 from ..errors import IntegrityError
-from .base import LOOKED_UP, OBJECT, Append, BranchRow, Capabilities, ObjectRow, RecordRow, Rewrite, Tail, ThreadRow
+from .base import (
+    LOOKED_UP,
+    OBJECT,
+    Append,
+    BranchRow,
+    Capabilities,
+    ObjectRow,
+    RecordRow,
+    Rewrite,
+    Standing,
+    Tail,
+    ThreadRow,
+)
 from .packing import pack, unpack
 from .sqlite_connection import Connections
 from .sqlite_queue import WriteQueue
@@ -96,7 +108,7 @@ class SqliteBackend:
             tuple(BranchRow(*b) for b in branches),
         )
 
-    def standing(self, row: ThreadRow) -> tuple[int, int, int] | None:
+    def standing(self, row: ThreadRow) -> Standing | None:
         with self._connections.reader() as db:
             return _standing(db, row.number or 0)
 
@@ -221,10 +233,12 @@ class SqliteBackend:
         row = batch.thread
         try:
             if row.number is None:
+                if batch.expect.last:  # prepared on top of a creation that failed
+                    return False
                 number, lineage = self._create(db, row)
             else:
                 number, lineage = row.number, row.lineage or 0
-                if _standing(db, number) != (batch.epoch, batch.lineage_epoch, batch.records[0].seq - 1):
+                if _standing(db, number) != batch.expect:
                     return False
             low, place = number << 32, lineage << 32
             db.executemany(_INSERT_RECORD, [(low | r[0], *r[1:4], pack(r[4]), *r[5:]) for r in batch.records])
@@ -264,7 +278,7 @@ class SqliteBackend:
         assert source.number is not None
 
         def work(db: sqlite3.Connection) -> bool:
-            if _standing(db, source.number or 0) != (source.epoch, source.lineage_epoch, tail.last):
+            if _standing(db, source.number or 0) != tail.standing:
                 return False
             try:
                 number = db.execute(
@@ -308,10 +322,8 @@ class SqliteBackend:
             kin = {r[0] for r in db.execute("SELECT no FROM thread WHERE lineage = ?", (change.lineage,))}
             if kin != set(change.expect):
                 return False
-            for number, (epoch, last) in change.expect.items():
-                stands = _standing(db, number)
-                if stands is None or (stands[0], stands[2]) != (epoch, last):
-                    return False
+            if any(_standing(db, number) != expected for number, expected in change.expect.items()):
+                return False
             self._rewrite(db, change)
             return True
 
@@ -401,13 +413,13 @@ _INSERT_THREAD = (
 )
 
 
-def _standing(db: sqlite3.Connection, thread: int) -> tuple[int, int, int] | None:
+def _standing(db: sqlite3.Connection, thread: int) -> Standing | None:
     found = db.execute(
-        "SELECT t.epoch, l.epoch, (SELECT max(key) FROM record WHERE key BETWEEN ?2 AND ?3) "
-        "FROM thread t JOIN lineage l ON l.no = t.lineage WHERE t.no = ?1",
+        "SELECT t.epoch, l.epoch, r.key, coalesce(r.seal, r.id) FROM thread t JOIN lineage l ON l.no = t.lineage "
+        "LEFT JOIN record r ON r.key = (SELECT max(key) FROM record WHERE key BETWEEN ?2 AND ?3) WHERE t.no = ?1",
         (thread, thread << 32, thread << 32 | _LAST),
     ).fetchone()
-    return None if found is None else (found[0], found[1], (found[2] or 0) & _LAST)
+    return None if found is None else Standing(found[0], found[1], (found[2] or 0) & _LAST, found[3])
 
 
 def _thread(r: tuple[Any, ...]) -> ThreadRow:

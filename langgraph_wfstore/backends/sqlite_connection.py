@@ -9,7 +9,6 @@ import secrets
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +40,6 @@ class Connections:
         self._timeout = timeout
         self._reset()
         _check_path(path, read_only)
-        _open_connections.add(self)
         with translated(path):
             self._make_ours()
 
@@ -76,6 +74,21 @@ class Connections:
                 yield db
             finally:
                 db.execute("ROLLBACK")
+
+    def pause(self) -> None:
+        """Wait for those who read, and close every connection; the caller holds the write queue's lock."""
+        for _ in range(_READERS):
+            self._slots.acquire()
+        while self._idle:
+            self._idle.pop().close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def resume(self) -> None:
+        """Let others go on; connections are opened again when they are needed."""
+        for _ in range(_READERS):
+            self._slots.release()
 
     def writer(self) -> sqlite3.Connection:
         """The connection to write with; its user holds the write queue's lock."""
@@ -241,18 +254,3 @@ _ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "Check that the folder exists and that the process may write to it",
     sqlite3.SQLITE_PERM: "Check the permissions of the file and its folder",
 }
-
-_open_connections: weakref.WeakSet[Connections] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for connections in list(_open_connections):
-        # Kept alive on purpose: closing a connection that was opened before the fork drops the parent's locks.
-        _inherited.append((connections._writer, connections._idle))
-        closed = connections._closed
-        connections._reset()
-        connections._closed = closed
-
-
-_inherited: list[object] = []
-os.register_at_fork(after_in_child=_after_fork_in_child)

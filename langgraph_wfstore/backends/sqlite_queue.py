@@ -152,11 +152,36 @@ def _forget_numbers(group: list[Ticket]) -> None:
 
 
 _queues: weakref.WeakSet[WriteQueue] = weakref.WeakSet()
+_paused: list[WriteQueue] = []
+_forking = threading.Lock()
+
+
+def _before_fork() -> None:
+    """Fork with no connection open, and nobody inside SQLite.
+
+    A child would inherit what SQLite notes of the locks of this process, and take them for its own: the last one of
+    its parent's connections to close would then remove the write-ahead log that the child writes to.
+    """
+    _forking.acquire()
+    for queue in list(_queues):
+        queue._lock.acquire()
+        queue._connections.pause()
+        _paused.append(queue)
+
+
+def _after_fork_in_parent() -> None:
+    while _paused:
+        queue = _paused.pop()
+        queue._connections.resume()
+        queue._lock.release()
+    _forking.release()
 
 
 def _after_fork_in_child() -> None:
-    for queue in list(_queues):
-        queue._reset()
+    """As in the parent; appends of threads that are not here are forgotten."""
+    for queue in _paused:
+        queue._waiting.clear()
+    _after_fork_in_parent()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -203,3 +203,4 @@ def test_a_memo_that_is_full_forgets_and_stays_right(messages):
     codec = Codec(SERDE, Memo(capacity=3))
     for message in messages * 2:
         assert encoded(codec, message) == SERDE.dumps_typed(message)
+        assert len(codec.memo._known) <= 3
