@@ -122,7 +122,10 @@ class Shape:
     def fits(self, model: Any) -> bool:
         """Whether nothing has changed: equal values of the same types, the same bytes where that says too little."""
         fields = model.__dict__
-        if fields != self.fields or [*map(type, fields.values())] != self.types:
+        try:
+            if fields != self.fields or [*map(type, fields.values())] != self.types:
+                return False
+        except Exception:  # noqa: BLE001  # an array, say, which has no single truth: it was not there before
             return False
         for name, raw in self.nested:
             if _marshalled(fields[name]) != raw:

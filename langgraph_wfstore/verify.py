@@ -15,6 +15,7 @@ from .verify_objects import check_objects
 from .view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
 
 _PAGE = 500
+_ATTEMPTS = 10  # while content is removed under its eyes
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
 
 
@@ -62,7 +63,7 @@ class _Findings:
 
 def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> VerifyReport:
     """See `Thread.verify`."""
-    while True:
+    for attempt in range(_ATTEMPTS):
         try:
             tail = backend.find(name)
         except _BROKEN as error:
@@ -74,8 +75,9 @@ def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> Ver
                 "store.threads() lists those that there are"
             )
         report = _verify(backend, name, tail, expect_head)
-        if report.ok or not _removed_meanwhile(backend, tail):
-            return report
+        if report.ok or attempt == _ATTEMPTS - 1 or not _removed_meanwhile(backend, tail):
+            break
+    return report
 
 
 def _removed_meanwhile(backend: Backend, tail: Tail) -> bool:
