@@ -150,9 +150,9 @@ def _rows(backend: Backend, tail: Tail, findings: _Findings) -> Iterator[RecordR
             page = backend.records(number, after, _PAGE)
         except _BROKEN:
             page = _one_by_one(backend, number, after, min(after + _PAGE, tail.last), findings)
-            if not page:
-                after += _PAGE
-                continue
+            if not page:  # a damaged number of the last record may be billions away
+                findings.add(f"record {after + 1}", f"cannot be read, nor can those behind it, up to {tail.last}")
+                return
         if not page:
             findings.add(f"record {after + 1}", f"missing, with all up to {tail.last}")
             return

@@ -14,6 +14,7 @@ from .reading import FORMS, checked_leaf, map_numbers
 from .view import Entry, entries_of, read_rows
 
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
+_UNREAD = 10_000
 Add = Callable[[str, str], None]
 
 
@@ -42,11 +43,18 @@ def _all(backend: Backend, lineage: int, last: int, add: Add) -> list[ObjectRow]
     try:
         rows = list(backend.all_objects(lineage))
     except _BROKEN:
+        unread = 0
         for number in range(1, last + 1):
             try:
-                rows += backend.numbered(lineage, [number])
+                found = backend.numbered(lineage, [number])
+                unread = 0 if found else unread + 1
+                rows += found
             except _BROKEN as error:
+                unread += 1
                 add(f"object {number}", f"cannot be read ({error})")
+            if unread > _UNREAD:  # a damaged number of the last object may be billions away
+                add(f"object {number + 1}", f"not looked for, nor those behind it, up to {last}")
+                break
     return rows
 
 

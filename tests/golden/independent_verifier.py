@@ -481,7 +481,7 @@ class Thread:
         self._removals()
         self._structure()
         for row, number, form, name in self.named:
-            if number not in lineage.ids and row.state != KEPT:
+            if number == 0 and row.state != KEPT:
                 continue
             if (lineage.ids.get(number), lineage.forms.get(number)) != (name, form):
                 self.problem(row, f"its value {name.hex()} is not object {number}")
@@ -599,7 +599,7 @@ def verify(path: str | Path, dictionary: str | Path = DICTIONARY) -> dict[str, R
                 "SELECT no, current, branches, nested, name FROM thread WHERE lineage = ? ORDER BY no", (number,)
             ).fetchall()
             threads = {name.decode("utf-8", "surrogatepass"): Thread(db, tuple(row), unpacker) for *row, name in rows}
-            unreached = lineage.unreached({number for t in threads.values() for _, number, _, _ in t.named})
+            unreached = lineage.unreached({number for t in threads.values() for _, number, _, _ in t.named if number})
             lineage.problems += [f"object {n}: no record names it" for n in unreached]
             reports |= {name: thread.run(lineage) for name, thread in threads.items()}
         return reports
