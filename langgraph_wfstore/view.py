@@ -35,6 +35,7 @@ from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
 
 _ENTRIES_HELD = 4096
 _RECENT_HELD = 64
+_ATTEMPTS = 100
 MAIN = b"main"
 KINDS = {CHECKPOINT: Kind.CHECKPOINT, WRITE: Kind.WRITE, BRANCH: Kind.BRANCH, REMOVAL: Kind.REMOVAL}
 
@@ -209,20 +210,31 @@ class ThreadView:
         self.loaded = self.complete = True
 
     def load(self, backend: Backend) -> None:
-        """Ask the engine where the thread stands; `row` stays None if there is no such thread."""
+        """Ask the engine where the thread stands; `row` stays None if there is no such thread.
+
+        Raises:
+            IntegrityError: what it says does not fit together.
+        """
+        for _ in range(_ATTEMPTS):
+            if self._looked(backend):
+                self.loaded = True
+                return
+        raise IntegrityError(
+            f"thread {self.name!r} has checkpoints behind its last record; run thread.verify(), restore a backup"
+        )
+
+    def _looked(self, backend: Backend) -> bool:
+        """Take over where the thread stands; False if it grew while it was looked at."""
         known, old = self.lineage, self.row
         self.forget()
         tail = backend.find(self.name)
-        if tail is not None and old is not None and _same_lineage(old, tail.row):
-            self.lineage = known  # objects never change: what is known of them still holds
         if tail is None:
             self.life = 1 + max((life for life, _ in backend.tombstones(self.name)), default=0)
-        else:
-            self._adopt(tail)
-            if tail.row.branches == 1 and not self._find_head(backend):
-                self.load(backend)
-                return
-        self.loaded = True
+            return True
+        if old is not None and _same_lineage(old, tail.row):
+            self.lineage = known  # objects never change: what is known of them still holds
+        self._adopt(tail)
+        return tail.row.branches > 1 or self._find_head(backend)
 
     def _find_head(self, backend: Backend) -> bool:
         """Find the head of a thread's only branch; False if the thread has grown since it was looked at."""
