@@ -70,13 +70,14 @@ def spot_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> 
     return _reordered(view, backend, arrival, low, high)
 
 
-def await_parents(view: ThreadView, backend: Backend, arrival: Arrival, position: int) -> None:
+def await_parents(view: ThreadView, backend: Backend, arrival: Arrival) -> None:
     """Remember which checkpoints this one follows that have not arrived; called once its append is on its way."""
-    view.awaited.pop((arrival.namespace, arrival.checkpoint_id), None)
+    own = (arrival.namespace, arrival.checkpoint_id)
+    view.awaited.pop(own, None)
     for key in _followed(arrival):
         entry = view.entry(backend, *key)
         if entry is None or entry.row is None:
-            view.awaited[key] = min(position, view.awaited.get(key, position))
+            view.wait_for(key, own)
 
 
 def _followed(arrival: Arrival) -> list[tuple[str, str]]:
@@ -92,13 +93,13 @@ def _positions(view: ThreadView, backend: Backend, keys: Iterable[tuple[str, str
 
 
 def _awaited(view: ThreadView, backend: Backend, arrival: Arrival) -> int | None:
-    known = view.awaited.get((arrival.namespace, arrival.checkpoint_id))
-    if arrival.namespace or view.complete or not view.stored or not (view.row and view.row.nested):
+    waiting = view.awaited.get((arrival.namespace, arrival.checkpoint_id), ())
+    known = min(_positions(view, backend, waiting), default=None)
+    if known is not None or arrival.namespace or view.complete or not view.stored or not (view.row and view.row.nested):
         return known
     anchor = anchor_of("", arrival.checkpoint_id)
     rows = backend.checkpoints(view.number, None, None, _PAGE, {"within": anchor})
-    found = [row.position for row in rows if row.position is not None]
-    return min(found if known is None else [*found, known], default=None)
+    return min((row.position for row in rows if row.position is not None), default=None)
 
 
 def _previous(view: ThreadView, high: int) -> int:

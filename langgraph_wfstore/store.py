@@ -243,13 +243,11 @@ class WfStore:
         )
 
     def _follow(self, view: ThreadView, prepared: Plan) -> None:
+        view.move(prepared.batch.positions)
         view.follow(prepared.batch, prepared.made, prepared.head)
         prepared.placement.commit()
         if prepared.arrival is not None:
-            row = prepared.made[0][0]
-            await_parents(view, self.backend, prepared.arrival, row.position or 0)
-        if prepared.batch.positions:
-            view.loaded = False
+            await_parents(view, self.backend, prepared.arrival)
 
     def _ready(self, view: ThreadView) -> None:
         if not view.loaded:

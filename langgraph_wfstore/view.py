@@ -36,6 +36,7 @@ from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
 _ENTRIES_HELD = 4096
 _RECENT_HELD = 64
 _ATTEMPTS = 100
+_AWAITED_HELD = 1000
 MAIN = b"main"
 KINDS = {CHECKPOINT: Kind.CHECKPOINT, WRITE: Kind.WRITE, BRANCH: Kind.BRANCH, REMOVAL: Kind.REMOVAL}
 
@@ -174,7 +175,8 @@ class ThreadView:
         heads: per branch its row; `head` is the number of its last checkpoint that is shown, 0 if there is none.
         life: the thread's life, or the one that a fresh start would begin.
         complete: whether every checkpoint of the thread is in `entries`.
-        awaited: checkpoints that others refer to and that have not arrived, with the position of the first of those.
+        awaited: checkpoints that have not arrived, with those that follow them; what is known of it holds whatever
+            else is forgotten.
         recent: the last checkpoints in causal order, with their positions.
     """
 
@@ -182,6 +184,7 @@ class ThreadView:
         self.name = name
         self.lock = threading.RLock()
         self.pending: Pending | None = None
+        self.awaited: OrderedDict[tuple[str, str], set[tuple[str, str]]] = OrderedDict()
         self.forget()
 
     def forget(self) -> None:
@@ -197,7 +200,6 @@ class ThreadView:
         self.entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
         self._by_number: dict[int, tuple[str, str]] = {}
         self.recent: list[tuple[int, Entry]] = []
-        self.awaited: dict[tuple[str, str], int] = {}
         self.complete = False
         self.life = 0
 
@@ -350,6 +352,21 @@ class ThreadView:
         if new.row is not None:
             entry.mine = True
             self._remember(new.row.position or 0, entry)
+
+    def move(self, positions: Sequence[tuple[int, int]]) -> None:
+        """Follow a new numbering of the causal order: (record number, position)."""
+        moved = dict(positions)
+        for entry in self.entries.values():
+            if entry.row is not None and entry.row.seq in moved:
+                entry.row = entry.row._replace(position=moved[entry.row.seq])
+        recent = [(e.row.position or 0, e) for _, e in self.recent if e.row is not None]
+        self.recent = sorted(recent, key=itemgetter(0))
+
+    def wait_for(self, key: tuple[str, str], follower: tuple[str, str]) -> None:
+        """Remember that a checkpoint follows one that has not arrived; the oldest such notes go."""
+        self.awaited.setdefault(key, set()).add(follower)
+        if len(self.awaited) > _AWAITED_HELD:
+            self.awaited.popitem(last=False)
 
     def _remember(self, position: int, entry: Entry) -> None:
         recent = self.recent

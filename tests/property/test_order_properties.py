@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plain_puts import examples, memory_store, put
@@ -97,10 +96,6 @@ def test_children_may_arrive_before_what_they_belong_to(nodes, random):
     assert store.thread("t").verify().problems == ()
 
 
-LOST = "what a checkpoint waits for is forgotten when the thread is numbered anew (order._reordered); view.awaited"
-
-
-@pytest.mark.xfail(reason=LOST)
 @examples(150)
 @given(DEEP_DAGS, RANDOMS)
 def test_children_of_children_may_arrive_before_what_they_belong_to(nodes, random):
@@ -110,7 +105,6 @@ def test_children_of_children_may_arrive_before_what_they_belong_to(nodes, rando
     assert problems_of(store, nodes) == []
 
 
-@pytest.mark.xfail(reason=LOST)
 @examples(100)
 @given(DAGS, RANDOMS)
 def test_parents_may_arrive_behind_their_children(nodes, random):

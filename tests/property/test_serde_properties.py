@@ -22,8 +22,8 @@ from deep_equal import same
 
 from langgraph_wfstore.errors import DecodeError, UnsupportedValueError
 from langgraph_wfstore.serde import WfSerializer
-from langgraph_wfstore.serde.shapes import Policy
 from langgraph_wfstore.serde.classes import KNOWN, Code
+from langgraph_wfstore.serde.shapes import Policy
 from langgraph_wfstore.serde.write import _SlowWriter
 
 SERIALIZER = WfSerializer()
