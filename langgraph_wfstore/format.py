@@ -84,7 +84,7 @@ def _checkpoint_fields(record: CheckpointRecord, text: Callable[[str], Json]) ->
         "source": None if record.source is None else text(record.source),
         "step": record.step,
         "run_id": None if record.run_id is None else text(record.run_id),
-        "within": None if record.within is None else text(record.within),
+        "parents": [[text(namespace), text(checkpoint_id)] for namespace, checkpoint_id in record.parents],
     }
 
 
@@ -253,7 +253,7 @@ def _read_checkpoint(f: dict[str, Json]) -> CheckpointRecord:
         source=None if f["source"] is None else from_text(f["source"]),
         step=None if f["step"] is None else _integer(f["step"]),
         run_id=None if f["run_id"] is None else from_text(f["run_id"]),
-        within=None if f["within"] is None else from_text(f["within"]),
+        parents=tuple((from_text(namespace), from_text(name)) for namespace, name in _rows(f["parents"], 2)),
     )
 
 

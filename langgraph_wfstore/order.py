@@ -94,12 +94,12 @@ def _positions(view: ThreadView, backend: Backend, keys: Iterable[tuple[str, str
 
 def _awaited(view: ThreadView, backend: Backend, arrival: Arrival) -> int | None:
     waiting = view.awaited.get((arrival.namespace, arrival.checkpoint_id), ())
-    known = min(_positions(view, backend, waiting), default=None)
-    if known is not None or arrival.namespace or view.complete or not view.stored or not (view.row and view.row.nested):
-        return known
-    anchor = anchor_of("", arrival.checkpoint_id)
-    rows = backend.checkpoints(view.number, None, None, _PAGE, {"within": anchor})
-    return min((row.position for row in rows if row.position is not None), default=None)
+    positions = _positions(view, backend, waiting)
+    if not arrival.namespace and not view.complete and view.stored and view.row is not None and view.row.nested:
+        anchor = anchor_of("", arrival.checkpoint_id)  # what other processes put, or this one long ago
+        rows = backend.checkpoints(view.number, None, None, _PAGE, {"within": anchor})
+        positions += [row.position for row in rows if row.position is not None]
+    return min(positions, default=None)
 
 
 def _previous(view: ThreadView, high: int) -> int:
@@ -144,9 +144,8 @@ def _followers(rows: list[tuple[RecordRow, Entry]], arrival: Arrival) -> set[int
         for row, entry in rows:
             if row.seq in found:
                 continue
-            same = entry.parent is not None and (entry.namespace, entry.parent) in reached
-            above = any(row.within == anchor_of(*key) for key in reached if not key[0])
-            if same or above:
+            parents = () if entry.record is None else entry.record.parents
+            if not reached.isdisjoint((*parents, (entry.namespace, entry.parent or ""))):
                 found.add(row.seq)
                 reached.add((entry.namespace, entry.checkpoint_id))
                 grew = True

@@ -168,7 +168,7 @@ def plan_checkpoint(
         source=_text(new.metadata.get("source")),
         step=_step(new.metadata.get("step")),
         run_id=_run_id(new),
-        within=new.parents.get("") if new.namespace else None,
+        parents=tuple(sorted(new.parents.items(), key=_by_name)),
     )
     body = checkpoint_body(record)
     name = record_id(Kind.CHECKPOINT, body)

@@ -42,7 +42,7 @@ class Channel(NamedTuple):
 class CheckpointRecord:
     """A state of a graph, by reference. `channels` and `versions_seen` are ordered by UTF-8 bytes of the names.
 
-    `source`, `step` and `run_id` are the metadata's; `within` is the root checkpoint whose superstep a sub-graph's
+    `source`, `step` and `run_id` are the metadata's; `parents` are, per namespace, the checkpoints whose supersteps a
     checkpoint belongs to.
     """
 
@@ -60,7 +60,12 @@ class CheckpointRecord:
     source: str | None
     step: int | None
     run_id: str | None
-    within: str | None
+    parents: tuple[tuple[str, str], ...]
+
+    @property
+    def within(self) -> str | None:
+        """The root checkpoint whose superstep a sub-graph's checkpoint belongs to."""
+        return dict(self.parents).get("") if self.namespace else None
 
 
 class Write(NamedTuple):

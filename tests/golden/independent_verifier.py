@@ -22,8 +22,8 @@ import zstandard
 DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
 KINDS = ("checkpoint", "write", "branch", "removal")
 KEYS = {
-    "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id run_id "
-    "source step ts updated_channels v versions_seen within",
+    "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id "
+    "parents run_id source step ts updated_channels v versions_seen",
     "write": "checkpoint_id format kind namespace task_id task_path writes",
     "branch": "base current first format kind name number",
     "removal": "digest format kind reason removed",
@@ -468,7 +468,10 @@ class Thread:
             raise Damaged("column anchor")
         if space != (None if row.kind else index("namespace", namespace) if namespace else 0):
             raise Damaged("column space")
-        root = None if row.kind or row.state == SKELETON else row.value["within"]
+        root = None
+        if not row.kind and row.state != SKELETON and namespace:
+            above = {utf8(decode_text(space)): checkpoint for space, checkpoint in row.value["parents"]}
+            root = above.get(b"")
         if within != (None if root is None else index("anchor", b"", utf8(decode_text(root)))):
             raise Damaged("column within")
         if tuple(stored) != rest:

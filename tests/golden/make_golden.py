@@ -172,9 +172,9 @@ CHECKPOINT = CheckpointRecord(
     source="loop",
     step=-1,
     run_id="run",
-    within="1e0",
+    parents=(("", "1e0"),),
 )
-FIRST = CheckpointRecord("", "1", None, None, (), (), None, 1, "", Ref("object", ID[7]), None, None, None, None, None)
+FIRST = CheckpointRecord("", "1", None, None, (), (), None, 1, "", Ref("object", ID[7]), None, None, None, None, ())
 RECORDS: list[tuple[Kind, Any]] = [
     (Kind.CHECKPOINT, CHECKPOINT),
     (Kind.CHECKPOINT, FIRST),
