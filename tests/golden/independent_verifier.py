@@ -446,6 +446,7 @@ class Thread:
             return
         check_names(value["channels"])
         check_names(value["versions_seen"])
+        check_names(value["parents"])
         for _, seen in value["versions_seen"]:
             check_names(seen)
         for version in [v for _, v, _ in value["channels"] if v is not None]:

@@ -60,6 +60,8 @@ def test_floats_and_large_integers_are_refused(number):
 
 
 @given(ANY_TEXT)
+@example("\ud83d\ude00")
+@example("\U0001f600\ud83d\ude00\ud800")
 def test_any_text_comes_back(text):
     stored = canonical.decode(canonical.encode(canonical.text(text)))
     assert canonical.from_text(stored) == text
