@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .backends.base import RecordRow
 from .codec import Codec
+from .lookup import latest, load_needs
 from .reading import Need
 from .records import Ref, Write, WriteRecord
 from .view import Entry, ThreadView, numbers_of
@@ -26,12 +27,13 @@ def delta_history(
     """
     if not channels:
         return {}
-    view = store._view(thread_id)
+    view = store.views.of(thread_id)
     with view.lock:
-        store._refresh(view)
+        store.views.refresh(view)
         target = _target(store, view, namespace, checkpoint_id)
         walked = {} if target is None else walk_entries(target, channels, lambda key: view.entry(store.backend, *key))
-        loaded = store._load(view, [need for found in walked.values() for need in found.needs]) if walked else None
+        needs = [need for found in walked.values() for need in found.needs]
+        loaded = load_needs(view, store.backend, store.views.shelf, needs) if walked else None
     out: dict[str, dict[str, Any]] = {}
     for channel in channels:
         found = walked.get(channel)
@@ -95,7 +97,7 @@ def _target(store: WfStore, view: ThreadView, namespace: str, checkpoint_id: str
     if not view.stored:
         return None
     if checkpoint_id is None:
-        return store._latest(view, namespace, None, (None, None))
+        return latest(view, store.backend, namespace)
     return view.entry(store.backend, namespace, checkpoint_id)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .backends.base import RecordRow
 from .codec import Codec
+from .lookup import load_needs, outline_of
 from .metadata import Filter
 from .reading import Loaded, Outline, StoredCheckpoint, decode_checkpoint
 from .view import Entry, ThreadView, anchor_of, entries_of, read_rows, space_of
@@ -27,7 +28,7 @@ def history(
     limit: int | None,
 ) -> Iterator[StoredCheckpoint]:
     """See `WfStore.history`."""
-    view = store._view(thread_id)
+    view = store.views.of(thread_id)
     where = {} if wanted is None else wanted.indexed()
     below, older_than = _bound(store, view, before)
     left = limit
@@ -55,7 +56,7 @@ def _bound(store: WfStore, view: ThreadView, before: tuple[str, str] | None) -> 
         return None, None
     namespace, checkpoint_id = before
     with view.lock:
-        store._refresh(view)
+        store.views.refresh(view)
         if not view.stored:
             return None, None
         entry = view.entry(store.backend, namespace, checkpoint_id) or view.entry(store.backend, "", checkpoint_id)
@@ -80,7 +81,7 @@ def _page(
     store: WfStore, view: ThreadView, namespace: str | None, below: int | None, size: int, where: dict[str, Any]
 ) -> tuple[list[Outline], Loaded, int | None] | None:
     with view.lock:
-        store._refresh(view)
+        store.views.refresh(view)
         if not view.stored:
             return None
         space = None if namespace is None else space_of(namespace)
@@ -88,9 +89,11 @@ def _page(
         if not rows:
             return None
         entries, known = _with_writes(store, view, rows)
-        outlines = [store._outline(view, e, known) for e in entries if namespace is None or e.namespace == namespace]
+        outlines = [
+            outline_of(view, store.backend, e, known) for e in entries if namespace is None or e.namespace == namespace
+        ]
         needs = [need for outline in outlines for need in outline.needs()]
-        return outlines, store._load(view, needs), rows[-1].position
+        return outlines, load_needs(view, store.backend, store.views.shelf, needs), rows[-1].position
 
 
 def _with_writes(

@@ -218,6 +218,10 @@ class Memo:
             self._forget()
         self._known[id(value)] = known
 
+    def unlock(self) -> None:
+        """A lock that nobody holds, for a forked child."""
+        self._lock = Lock()
+
     def _forget(self) -> None:
         """Forget the dead; and if too many live, the older half of them."""
         with self._lock:
@@ -282,6 +286,10 @@ class Shelf:
                 old, gone = self._leaves.popitem(last=False)
                 self._held -= len(gone.data) + 200
                 self.templates.pop(old, None)
+
+    def unlock(self) -> None:
+        """A lock that nobody holds, for a forked child."""
+        self._lock = Lock()
 
     def clear(self) -> None:
         """Forget everything: objects were deleted."""

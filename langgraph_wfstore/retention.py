@@ -30,6 +30,7 @@ from .delta import walk_entries
 from .errors import BackendUnavailableError, ConflictError
 from .format import record_id, removal_body, removed_digest, seal_id, skeleton_body
 from .lists import pack_numbers, unpack_numbers
+from .lookup import load_needs
 from .putting import keyed_hash, run_hash
 from .records import Kind, RemovalRecord, SealRecord, WriteRecord
 from .sweep import sweep
@@ -118,7 +119,7 @@ def copy_thread(store: WfStore, source_id: str, target_id: str) -> None:
     """See `WfStore.copy_thread`."""
     name = utf8(target_id)
     for _ in range(_ATTEMPTS):
-        tail = store._tail(source_id)
+        tail = store.tail(source_id)
         if store.backend.find(name) is not None:
             raise ConflictError(
                 f"thread {target_id!r} exists; nothing was copied. Delete it first, or copy to another thread id"
@@ -128,7 +129,7 @@ def copy_thread(store: WfStore, source_id: str, target_id: str) -> None:
             store.backend.copy(tail, name, life, time.time_ns())
         except Stale:
             continue
-        store._forget(store._view(target_id))
+        store.views.forget(store.views.of(target_id))
         return
     raise _busy(source_id)
 
@@ -144,8 +145,8 @@ def _repeat(store: WfStore, plan: Callable[[], Rewrite | None], thread_ids: Iter
         except Stale:
             continue
         for thread_id in thread_ids:
-            store._forget(store._view(thread_id))
-        store.shelf.clear()
+            store.views.forget(store.views.of(thread_id))
+        store.views.shelf.clear()
         return
     raise _busy(", ".join(thread_ids))
 
@@ -274,17 +275,17 @@ def _needed(store: WfStore, whole: Whole, gone: set[Key]) -> _Needed:
 
 def _delta_channels(store: WfStore, whole: Whole, staying: Sequence[Entry]) -> dict[int, list[str]]:
     """Per checkpoint its delta channels: the keys of its metadata's counters_since_delta_snapshot."""
-    view = store._view(whole.tail.row.name.decode("utf-8", "surrogatepass"))
+    view = store.views.of(whole.tail.row.name.decode("utf-8", "surrogatepass"))
     needs = {
         e.row.seq: (e.record.metadata, e.numbers()[e.record.metadata.id])
         for e in staying
         if e.row is not None and e.record is not None
     }
     with view.lock:
-        store._refresh(view)
+        store.views.refresh(view)
         if not view.stored:
             raise Stale
-        loaded = store._load(view, needs.values())
+        loaded = load_needs(view, store.backend, store.views.shelf, needs.values())
     found = {}
     for seq, (ref, _) in needs.items():
         metadata = loaded.value(store.codec, ref)

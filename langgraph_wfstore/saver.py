@@ -71,7 +71,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         super().__init__(serde=serde or WfSerializer(allow=allow, strict=strict, placeholders=placeholders))
         self._owns = not isinstance(url, WfStore)
         self.store = url if isinstance(url, WfStore) else WfStore.open(url, synchronous=synchronous)
-        self._codec = Codec(self.serde, self.store.memo)
+        self._codec = Codec(self.serde, self.store.views.memo)
         self.store.note_serializer(self._codec)
         self._runs = Runs()
         self._offload = Offload()
@@ -376,7 +376,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             return cast("WfStoreSaver", super().with_allowlist(extra_allowlist))
         clone = copy.copy(self)
         clone.serde = maybe_add_typed_methods(self.serde.with_allowlist(extra_allowlist))
-        clone._codec = Codec(clone.serde, self.store.memo)
+        clone._codec = Codec(clone.serde, self.store.views.memo)
         return clone
 
 

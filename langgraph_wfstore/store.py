@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import logging
-import os
-import random
-import threading
-import time
-import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import retention
 from .backends import open_backend
-from .backends.base import Backend, Stale, Tail, ThreadRow
+from .backends.base import Backend, Tail
 from .canonical import hex_id, utf8
 from .codec import Codec, Encoded
-from .errors import BackendUnavailableError, BranchNotFoundError, IntegrityError, ThreadNotFoundError
-from .memo import Memo, Shelf
+from .errors import IntegrityError, ThreadNotFoundError
+from .lookup import kept, latest, load_needs, outline_of
 from .metadata import Filter
 from .objects import new_secret
-from .order import await_parents, belongs, branch_named
 from .putting import (
     CheckpointInput,
     EncodedCheckpoint,
-    Plan,
     WritesInput,
     encode_checkpoint,
     plan_checkpoint,
     plan_writes,
 )
-from .reading import Loaded, Need, Outline, StoredCheckpoint, decode_checkpoint, load
-from .view import Entry, ThreadView, entries_of, numbers_of, read_rows, space_of
+from .reading import StoredCheckpoint, decode_checkpoint
+from .views import Views
 
 if TYPE_CHECKING:
     from .thread import Thread
@@ -83,12 +74,7 @@ class WfStore:
 
     def __init__(self, backend: Backend, *, lineage_secret: Callable[[], bytes] = new_secret) -> None:
         self.backend = backend
-        self.memo = Memo()
-        self.shelf = Shelf()
-        self._lineage_secret = lineage_secret
-        self._views: OrderedDict[bytes, ThreadView] = OrderedDict()
-        self._lock = threading.Lock()
-        _open_stores.add(self)
+        self.views = Views(backend, lineage_secret)
         self._default_codec: Codec | None = None
         self._without_deduplication: set[str] = set()
 
@@ -136,7 +122,7 @@ class WfStore:
         """
         if limit < 0:
             raise ValueError(f"limit is {limit}; it must be 0 or more")
-        start = 0 if after is None else self._tail(after).row.number or 0
+        start = 0 if after is None else self.tail(after).row.number or 0
         found: list[ThreadInfo] = []
         while len(found) < limit:
             page = self.backend.threads(start, min(_PAGE, limit - len(found)) if metadata is None else _PAGE)
@@ -165,10 +151,11 @@ class WfStore:
         """
         from .thread import Thread
 
-        self._tail(thread_id)
+        self.tail(thread_id)
         return Thread(self, thread_id)
 
-    def _tail(self, thread_id: str) -> Tail:
+    def tail(self, thread_id: str) -> Tail:
+        """Where a thread stands; ThreadNotFoundError if there is none."""
         tail = self.backend.find(utf8(thread_id))
         if tail is None:
             raise ThreadNotFoundError(
@@ -182,7 +169,7 @@ class WfStore:
         if self._default_codec is None:
             from .serde import WfSerializer
 
-            self._default_codec = Codec(WfSerializer(placeholders=True), self.memo)
+            self._default_codec = Codec(WfSerializer(placeholders=True), self.views.memo)
         return self._default_codec
 
     # ------------------------------------------------------------------ putting
@@ -197,90 +184,24 @@ class WfStore:
             BackendUnavailableError: the engine cannot write.
         """
 
-        view = self._view(thread_id)
+        view = self.views.of(thread_id)
 
         def encode() -> EncodedCheckpoint:
             with view.lock:
-                self._ready(view)
+                self.views.ready(view)
                 parent = None if new.parent is None else view.entry(self.backend, new.namespace, new.parent)
             return encode_checkpoint(codec, new, parent)
 
-        self._append(view, encode, lambda encoded: plan_checkpoint(view, self.backend, new, encoded))
+        self.views.append(view, encode, lambda encoded: plan_checkpoint(view, self.backend, new, encoded))
 
     def put_writes(self, thread_id: str, new: WritesInput, codec: Codec) -> None:
         """Store the pending writes of one task, all or none; errors as for `put_checkpoint`."""
-        view = self._view(thread_id)
+        view = self.views.of(thread_id)
 
         def encode() -> list[Encoded]:
             return [codec.encode(value, f"a write to channel {channel!r}") for _, channel, value in new.writes]
 
-        self._append(view, encode, lambda values: plan_writes(view, self.backend, new, values))
-
-    def _append(self, view: ThreadView, encode: Callable[[], _T], plan: Callable[[_T], Plan | None]) -> None:
-        """Encode without the lock, plan under it, wait until it is durable; anew if somebody else was faster."""
-        for attempt in range(_ATTEMPTS):
-            encoded = encode()
-            with view.lock:
-                self._ready(view)
-                prepared = plan(encoded)
-                if prepared is not None:
-                    view.pending = self.backend.append(prepared.batch)
-                    self._follow(view, prepared)
-                pending = view.pending
-            try:
-                if pending is not None:
-                    pending.wait()
-                return
-            except Stale:
-                self._forget(view)
-                time.sleep(random.random() * 0.001 * min(attempt, 50))
-            except BaseException:
-                self._forget(view)
-                raise
-        raise BackendUnavailableError(
-            f"a thread changed {_ATTEMPTS} times while one operation was prepared; nothing of it was "
-            "written. Fewer writers on one thread will help"
-        )
-
-    def _follow(self, view: ThreadView, prepared: Plan) -> None:
-        view.move(prepared.batch.positions)
-        view.follow(prepared.batch, prepared.made, prepared.head)
-        prepared.placement.commit()
-        if prepared.arrival is not None:
-            await_parents(view, self.backend, prepared.arrival)
-
-    def _ready(self, view: ThreadView) -> None:
-        if not view.loaded:
-            self._settle(view)
-            view.load(self.backend)
-        if view.row is None:
-            view.begin(ThreadRow(view.name, view.life, self._lineage_secret(), time.time_ns()))
-
-    def _forget(self, view: ThreadView) -> None:
-        with view.lock:
-            view.forget()
-
-    @staticmethod
-    def _settle(view: ThreadView) -> None:
-        """Wait for this process's own appends; their errors reach those who made them."""
-        if view.pending is not None:
-            try:
-                view.pending.wait()
-            except Exception:  # noqa: BLE001  # raised where the append was made; here only its end matters
-                view.forget()  # what it was to add is not there
-            view.pending = None
-
-    def _view(self, thread_id: str) -> ThreadView:
-        name = utf8(thread_id)
-        with self._lock:
-            view = self._views.get(name)
-            if view is None:
-                view = self._views[name] = ThreadView(name)
-                if len(self._views) > _VIEWS_HELD:
-                    self._views.popitem(last=False)
-            else:
-                self._views.move_to_end(name)
-            return view
+        self.views.append(view, encode, lambda values: plan_writes(view, self.backend, new, values))
 
     # ------------------------------------------------------------------ reading
 
@@ -309,103 +230,19 @@ class WfStore:
             DecodeError: a value cannot be read.
             IntegrityError: stored bytes are damaged.
         """
-        view = self._view(thread_id)
+        view = self.views.of(thread_id)
         with view.lock:
-            self._refresh(view)
+            self.views.refresh(view)
             life, last = view.life, view.last
             if checkpoint_id is None:
-                entry = self._latest(view, namespace, branch, (within, last_root))
+                entry = latest(view, self.backend, namespace, branch, (within, last_root))
             else:
-                entry = self._kept(view, namespace, checkpoint_id)
+                entry = kept(view, self.backend, namespace, checkpoint_id)
             if entry is None:
                 return Found(None, life, last)
-            outline = self._outline(view, entry, {})
-            loaded = self._load(view, outline.needs())
+            outline = outline_of(view, self.backend, entry, {})
+            loaded = load_needs(view, self.backend, self.views.shelf, outline.needs())
         return Found(decode_checkpoint(codec, thread_id, outline, loaded), life, last)
-
-    def _refresh(self, view: ThreadView) -> None:
-        self._settle(view)
-        before = view.row
-        view.catch_up(self.backend)
-        if before is not None and view.row is not None and before.lineage_epoch != view.row.lineage_epoch:
-            self.shelf.clear()
-
-    def _kept(self, view: ThreadView, namespace: str, checkpoint_id: str) -> Entry | None:
-        entry = view.entry(self.backend, namespace, checkpoint_id) if view.stored else None
-        return entry if entry is not None and entry.shown else None
-
-    def _latest(
-        self, view: ThreadView, namespace: str, branch: str | None, roots: tuple[str | None, str | None]
-    ) -> Entry | None:
-        number = self.branch_number(view, branch)
-        if not view.stored:
-            return None
-        if not namespace:
-            return view.head(self.backend, number)
-        below = None
-        while rows := self.backend.checkpoints(view.number, space_of(namespace), below, 16, {}):
-            for entry in entries_of(read_rows(rows)).values():
-                if entry.namespace == namespace and belongs(view, self.backend, entry, *roots):
-                    return view.entry(self.backend, namespace, entry.checkpoint_id)
-            below = rows[-1].position
-        return None
-
-    def branch_number(self, view: ThreadView, name: str | None) -> int:
-        """The number of a branch, of the current one for None.
-
-        Raises:
-            BranchNotFoundError: the thread has no such branch.
-        """
-        if name is None:
-            return 0 if view.row is None else view.row.current
-        number = branch_named(view, name)
-        if number is None:
-            names = ", ".join(sorted(repr(_name(branch.name)) for branch in view.heads.values()))
-            raise BranchNotFoundError(
-                f"thread {_name(view.name)!r} has no branch {name!r}; it has {names}. To start a branch, address the "
-                "checkpoint it starts from by its checkpoint_id"
-            )
-        return number
-
-    def _outline(self, view: ThreadView, entry: Entry, known: Mapping[tuple[str, str], Entry]) -> Outline:
-        """A checkpoint and its effective writes; `known` holds checkpoints that need not be looked up."""
-        assert entry.row is not None and entry.record is not None
-        effective = sorted(
-            (
-                ((record.task_path, record.task_id, write.idx), record, write, row)
-                for write, record, row in entry.effective().values()
-            ),
-            key=itemgetter(0),
-        )
-        numbers = entry.numbers()
-        for row, record in {row.seq: (row, record) for _, record, _, row in effective}.values():
-            numbers.update(numbers_of(row, record))
-        return Outline(
-            entry.record,
-            entry.row.id,
-            self._kept_parent(view, entry, known),
-            tuple((record, write) for _, record, write, _ in effective),
-            numbers,
-        )
-
-    def _kept_parent(self, view: ThreadView, entry: Entry, known: Mapping[tuple[str, str], Entry]) -> str | None:
-        """The nearest ancestor that is shown; a parent that never arrived is given as it was put."""
-        parent = entry.parent
-        block: dict[tuple[str, str], Entry] = {}
-        while parent is not None:
-            key = (entry.namespace, parent)
-            above = known.get(key) or block.get(key) or view.entry(self.backend, *key)
-            if above is None or above.row is None or above.shown:
-                return parent
-            if above.parent is not None and (entry.namespace, above.parent) not in block:
-                start = max(0, above.row.seq - _PAGE)  # most of what was removed lies side by side
-                block = entries_of(read_rows(self.backend.records(view.number, start, _PAGE)))
-            parent = above.parent
-        return None
-
-    def _load(self, view: ThreadView, needs: Iterable[Need]) -> Loaded:
-        assert view.row is not None and view.row.lineage is not None
-        return load(self.backend, view.row.lineage, view.lineage, self.shelf, needs)
 
     def history(
         self,
@@ -504,21 +341,6 @@ class WfStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-_open_stores: weakref.WeakSet[WfStore] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    """Threads that held locks at the fork, or had appends on their way, are not here: begin without what they left."""
-    for store in list(_open_stores):
-        store._lock = threading.Lock()
-        store._views = OrderedDict()
-        store.memo._lock = threading.Lock()
-        store.shelf._lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _info(tail: Tail) -> ThreadInfo:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import verify
 from .canonical import hex_id, utf8
 from .errors import CheckpointNotFoundError, ThreadNotFoundError
+from .lookup import branch_number
 from .reading import StoredCheckpoint
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Thread:
         Raises:
             ThreadNotFoundError: the thread is gone.
         """
-        tail = self.store._tail(self.thread_id)
+        tail = self.store.tail(self.thread_id)
         return None if tail.seal is None else hex_id(tail.seal)
 
     def checkpoints(self, branch: str | None = None, ns: str = "", limit: int | None = None) -> list[CheckpointInfo]:
@@ -109,12 +110,12 @@ class Thread:
         return _info(self.thread_id, found)
 
     def _line(self, branch: str) -> Iterator[StoredCheckpoint]:
-        view = self.store._view(self.thread_id)
+        view = self.store.views.of(self.thread_id)
         with view.lock:
-            self.store._refresh(view)
+            self.store.views.refresh(view)
             if not view.stored:
                 raise ThreadNotFoundError(f"thread {self.thread_id!r} is gone; store.threads() lists what there is")
-            number = self.store.branch_number(view, branch)
+            number = branch_number(view, branch)
             head = view.head(self.store.backend, number)
         checkpoint_id = None if head is None else head.checkpoint_id
         while checkpoint_id is not None:

@@ -267,6 +267,11 @@ class ThreadView:
             self.load(backend)
 
     @property
+    def thread_id(self) -> str:
+        """The thread's id."""
+        return self.name.decode("utf-8", "surrogatepass")
+
+    @property
     def standing(self) -> Standing:
         """How the thread stands as far as this process knows."""
         assert self.row is not None

@@ -113,9 +113,9 @@ def test_pruning_keeps_the_head_of_every_branch_and_pruning_again_does_nothing(s
     build(store, Random(seed), size)
     latest = store.get("t", "", None, store.codec).checkpoint
     assert latest is not None
-    heads = {branch.head for branch in store._view("t").heads.values()}
+    heads = {branch.head for branch in store.views.of("t").heads.values()}
     store.prune(["t"])
-    assert {branch.head for branch in store._view("t").heads.values()} <= heads | {0}
+    assert {branch.head for branch in store.views.of("t").heads.values()} <= heads | {0}
     again = store.get("t", "", None, store.codec).checkpoint
     assert again is not None and again.record == latest.record
     head = store.thread("t").head

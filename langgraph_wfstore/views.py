@@ -1,0 +1,143 @@
+"""The views of one store: what this process knows of its threads, and how operations get in and out of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from .backends.base import Backend, Stale, ThreadRow
+from .canonical import utf8
+from .errors import BackendUnavailableError
+from .memo import Memo, Shelf
+from .order import await_parents
+from .putting import Plan
+from .view import ThreadView
+
+_VIEWS_HELD = 256
+_ATTEMPTS = 1000
+_T = TypeVar("_T")
+
+
+class Views:
+    """The views of a store's threads, the latest ones used.
+
+    Args:
+        backend: the engine.
+        lineage_secret: gives the secret of a new thread.
+
+    Attributes:
+        memo: the live elements that are known.
+        shelf: the stored objects that are held.
+    """
+
+    def __init__(self, backend: Backend, lineage_secret: Callable[[], bytes]) -> None:
+        self.backend = backend
+        self.memo = Memo()
+        self.shelf = Shelf()
+        self._lineage_secret = lineage_secret
+        self._begin()
+        _open_views.add(self)
+
+    def _begin(self) -> None:
+        self._views: OrderedDict[bytes, ThreadView] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def after_fork_in_child(self) -> None:
+        """Threads that held locks, or had appends on their way, are not here: begin without what they left."""
+        self._begin()
+        self.memo.unlock()
+        self.shelf.unlock()
+
+    def of(self, thread_id: str) -> ThreadView:
+        """The view of a thread."""
+        name = utf8(thread_id)
+        with self._lock:
+            view = self._views.get(name)
+            if view is None:
+                view = self._views[name] = ThreadView(name)
+                if len(self._views) > _VIEWS_HELD:
+                    self._views.popitem(last=False)
+            else:
+                self._views.move_to_end(name)
+            return view
+
+    def ready(self, view: ThreadView) -> None:
+        """Make a view fit to plan an append on: of a stored thread, or of one that begins. Its lock is held."""
+        if not view.loaded:
+            self._settle(view)
+            view.load(self.backend)
+        if view.row is None:
+            view.begin(ThreadRow(view.name, view.life, self._lineage_secret(), time.time_ns()))
+
+    def refresh(self, view: ThreadView) -> None:
+        """Make a view fit to read from: as the engine stands, without what is still on its way. Its lock is held."""
+        self._settle(view)
+        before = view.row
+        view.catch_up(self.backend)
+        if before is not None and view.row is not None and before.lineage_epoch != view.row.lineage_epoch:
+            self.shelf.clear()
+
+    def forget(self, view: ThreadView) -> None:
+        """Let the next operation ask the engine."""
+        with view.lock:
+            view.forget()
+
+    def append(self, view: ThreadView, encode: Callable[[], _T], plan: Callable[[_T], Plan | None]) -> None:
+        """Encode without the lock, plan under it, wait until it is durable; anew if somebody else was faster."""
+        for attempt in range(_ATTEMPTS):
+            encoded = encode()
+            with view.lock:
+                self.ready(view)
+                prepared = plan(encoded)
+                if prepared is not None:
+                    view.pending = self.backend.append(prepared.batch)
+                    self._follow(view, prepared)
+                pending = view.pending
+            try:
+                if pending is not None:
+                    pending.wait()
+                return
+            except Stale:
+                self.forget(view)
+                time.sleep(random.random() * 0.001 * min(attempt, 50))
+            except BaseException:
+                self.forget(view)
+                raise
+        raise BackendUnavailableError(
+            f"a thread changed {_ATTEMPTS} times while one operation was prepared; nothing of it was "
+            "written. Fewer writers on one thread will help"
+        )
+
+    def _follow(self, view: ThreadView, prepared: Plan) -> None:
+        view.move(prepared.batch.positions)
+        view.follow(prepared.batch, prepared.made, prepared.head)
+        prepared.placement.commit()
+        if prepared.arrival is not None:
+            await_parents(view, self.backend, prepared.arrival)
+
+    @staticmethod
+    def _settle(view: ThreadView) -> None:
+        """Wait for this process's own appends; their errors reach those who made them."""
+        if view.pending is not None:
+            try:
+                view.pending.wait()
+            except Exception:  # noqa: BLE001  # raised where the append was made; here only its end matters
+                view.forget()  # what it was to add is not there
+            view.pending = None
+
+
+_open_views: weakref.WeakSet[Views] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for views in list(_open_views):
+        views.after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
