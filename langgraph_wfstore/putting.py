@@ -10,7 +10,7 @@ from typing import Any
 from .backends.base import BRANCH, CHECKPOINT, KEPT, WRITE, Append, Backend, BranchRow, RecordRow
 from .canonical import Version, hex_id, utf8
 from .codec import Codec, Encoded, EncodedList
-from .errors import ConflictError, ThreadDeletedError
+from .errors import ConflictError, ThreadDeletedError, UnsupportedValueError
 from .format import branch_body, checkpoint_body, record_id, refs_of, seal_id, write_body
 from .lists import StoredList, pack_numbers
 from .objects import Placement
@@ -113,6 +113,7 @@ def encode_checkpoint(codec: Codec, new: CheckpointInput, parent: Entry | None) 
     Raises:
         UnsupportedValueError: a value cannot be stored; names the channel.
     """
+    _expect_texts(id=new.checkpoint_id, ts=new.ts)
     channels: dict[str, Encoded | Ref] = {}
     known = parent.channels if parent is not None and parent.shown else {}
     for name, value in new.values.items():
@@ -125,6 +126,25 @@ def encode_checkpoint(codec: Codec, new: CheckpointInput, parent: Entry | None) 
     metadata = codec.encode(dict(new.metadata), "the checkpoint's metadata")
     extra = codec.encode(dict(new.extra), "the checkpoint's further keys") if new.extra else None
     return EncodedCheckpoint(channels, metadata, extra)
+
+
+def encode_writes(codec: Codec, new: WritesInput) -> list[Encoded]:
+    """Encode pending writes.
+
+    Raises:
+        UnsupportedValueError: a value cannot be stored; names the channel.
+    """
+    _expect_texts(task_id=new.task_id, task_path=new.task_path)
+    return [codec.encode(value, f"a write to channel {channel!r}") for _, channel, value in new.writes]
+
+
+def _expect_texts(**values: object) -> None:
+    """What a record holds as text must be one: anything else would come back as another type."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise UnsupportedValueError(
+                f"{name} is a {type(value).__name__}, {value!r:.100}; it must be a str. Nothing was written"
+            )
 
 
 def _same(a: Version | None, b: Version) -> bool:

@@ -22,6 +22,7 @@ from .putting import (
     EncodedCheckpoint,
     WritesInput,
     encode_checkpoint,
+    encode_writes,
     plan_checkpoint,
     plan_writes,
 )
@@ -199,7 +200,7 @@ class WfStore:
         view = self.views.of(thread_id)
 
         def encode() -> list[Encoded]:
-            return [codec.encode(value, f"a write to channel {channel!r}") for _, channel, value in new.writes]
+            return encode_writes(codec, new)
 
         self.views.append(view, encode, lambda values: plan_writes(view, self.backend, new, values))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .backends.base import CHECKPOINT, HIDDEN, KEPT, REMOVAL, SKELETON, WRITE, Backend, RecordRow, Tail
-from .canonical import check, from_hex_id, hex_id
-from .errors import ThreadNotFoundError, WfStoreError
-from .format import Record, read_record, read_skeleton, record_id, removed_digest, seal_id
-from .records import CheckpointRecord, RemovalRecord, SealRecord, WriteRecord
-from .verify_branches import BranchReplay
-from .verify_objects import check_objects
-from .view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
+from ..backends.base import CHECKPOINT, HIDDEN, KEPT, REMOVAL, SKELETON, WRITE, Backend, RecordRow, Tail
+from ..canonical import check, from_hex_id, hex_id
+from ..errors import ThreadNotFoundError, WfStoreError
+from ..format import Record, read_record, read_skeleton, record_id, removed_digest, seal_id
+from ..records import CheckpointRecord, RemovalRecord, SealRecord, WriteRecord
+from ..view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
+from .branches import BranchReplay
+from .objects import check_objects
 
 _PAGE = 500
 _ATTEMPTS = 10  # while content is removed under its eyes

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, RecordRow, Tail
-from .canonical import hex_id
-from .errors import WfStoreError
-from .format import Record, refs_of
-from .lists import apply_splice, base_of, list_id, unpack_numbers
-from .objects import map_id, nonce_for
-from .reading import FORMS, checked_leaf, map_numbers
-from .view import Entry, entries_of, read_rows
+from ..backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, RecordRow, Tail
+from ..canonical import hex_id
+from ..errors import WfStoreError
+from ..format import Record, refs_of
+from ..lists import apply_splice, base_of, list_id, unpack_numbers
+from ..objects import map_id, nonce_for
+from ..reading import FORMS, checked_leaf, map_numbers
+from ..view import Entry, entries_of, read_rows
 
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
 _UNREAD = 10_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .backends.base import KEPT, BranchRow, RecordRow, Tail
-from .canonical import utf8
-from .format import Record
-from .records import BranchRecord
-from .view import Entry
+from ..backends.base import KEPT, BranchRow, RecordRow, Tail
+from ..canonical import utf8
+from ..format import Record
+from ..records import BranchRecord
+from ..view import Entry
 
 
 class BranchReplay:
