@@ -6,7 +6,6 @@ FORMAT.md, sections 2 and 3, specifies both; tests/golden holds vectors that nev
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import TypeAlias
 
 import orjson
@@ -127,13 +126,3 @@ def from_version(value: Json) -> Version:
     if type(value) is int or isinstance(value, str):
         return value
     raise ValueError(f"not a channel version: {value!r}")
-
-
-def pairs(items: Iterable[tuple[str, Json]]) -> list[Json]:
-    """A map keyed by a user's names: pairs in the order of the names' UTF-8 bytes."""
-    ordered = sorted(items, key=_name_bytes)
-    return [[text(name), value] for name, value in ordered]
-
-
-def _name_bytes(item: tuple[str, Json]) -> bytes:
-    return utf8(item[0])

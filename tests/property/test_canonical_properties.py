@@ -114,16 +114,6 @@ def test_digests_of_two_kinds_never_meet(parts, a, b):
     assert (canonical.digest(a, *parts) == canonical.digest(b, *parts)) == (a == b)
 
 
-@given(st.dictionaries(ANY_TEXT, INTEGERS, max_size=6), st.randoms())
-def test_a_map_of_names_is_in_the_order_of_their_bytes(value, random):
-    items = list(value.items())
-    random.shuffle(items)
-    pairs = canonical.pairs(items)
-    names = [canonical.from_text(pair[0]) for pair in pairs]
-    assert names == sorted(value, key=lambda name: name.encode("utf-8", "surrogatepass"))
-    assert dict(zip(names, [pair[1] for pair in pairs], strict=True)) == value
-
-
 @given(st.binary(min_size=32, max_size=32))
 def test_the_text_of_a_digest_comes_back(name):
     assert canonical.from_hex_id(canonical.hex_id(name)) == name
