@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .backends.base import RecordRow
 from .codec import Codec
@@ -12,13 +12,11 @@ from .lookup import latest, load_needs
 from .reading import Need
 from .records import Ref, Write, WriteRecord
 from .view import Entry, ThreadView, numbers_of
-
-if TYPE_CHECKING:
-    from .store import WfStore
+from .views import Views
 
 
 def delta_history(
-    store: WfStore, thread_id: str, namespace: str, checkpoint_id: str | None, channels: Sequence[str], codec: Codec
+    views: Views, thread_id: str, namespace: str, checkpoint_id: str | None, channels: Sequence[str], codec: Codec
 ) -> dict[str, dict[str, Any]]:
     """Per channel `writes`, oldest first, and the `seed` they start from, if there is one.
 
@@ -27,13 +25,13 @@ def delta_history(
     """
     if not channels:
         return {}
-    view = store.views.of(thread_id)
+    view = views.of(thread_id)
     with view.lock:
-        store.views.refresh(view)
-        target = _target(store, view, namespace, checkpoint_id)
-        walked = {} if target is None else walk_entries(target, channels, lambda key: view.entry(store.backend, *key))
+        views.refresh(view)
+        target = _target(views, view, namespace, checkpoint_id)
+        walked = {} if target is None else walk_entries(target, channels, lambda key: view.entry(views.backend, *key))
         needs = [need for found in walked.values() for need in found.needs]
-        loaded = load_needs(view, store.backend, store.views.shelf, needs) if walked else None
+        loaded = load_needs(view, views.backend, views.shelf, needs) if walked else None
     out: dict[str, dict[str, Any]] = {}
     for channel in channels:
         found = walked.get(channel)
@@ -93,12 +91,12 @@ def _above(entry: Entry, find: Callable[[tuple[str, str]], Entry | None]) -> Ent
     return above if above is not None and above.row is not None else None
 
 
-def _target(store: WfStore, view: ThreadView, namespace: str, checkpoint_id: str | None) -> Entry | None:
+def _target(views: Views, view: ThreadView, namespace: str, checkpoint_id: str | None) -> Entry | None:
     if not view.stored:
         return None
     if checkpoint_id is None:
-        return latest(view, store.backend, namespace)
-    return view.entry(store.backend, namespace, checkpoint_id)
+        return latest(view, views.backend, namespace)
+    return view.entry(views.backend, namespace, checkpoint_id)
 
 
 def _ordered(entry: Entry) -> list[tuple[RecordRow, WriteRecord, Write]]:

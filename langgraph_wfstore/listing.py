@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .backends.base import RecordRow
 from .codec import Codec
@@ -11,15 +11,13 @@ from .lookup import load_needs, outline_of
 from .metadata import Filter
 from .reading import Loaded, Outline, StoredCheckpoint, decode_checkpoint
 from .view import Entry, ThreadView, anchor_of, entries_of, read_rows, space_of
-
-if TYPE_CHECKING:
-    from .store import WfStore
+from .views import Views
 
 _PAGE = 128
 
 
 def history(
-    store: WfStore,
+    views: Views,
     thread_id: str,
     namespace: str | None,
     codec: Codec,
@@ -28,13 +26,13 @@ def history(
     limit: int | None,
 ) -> Iterator[StoredCheckpoint]:
     """See `WfStore.history`."""
-    view = store.views.of(thread_id)
+    view = views.of(thread_id)
     where = {} if wanted is None else wanted.indexed()
-    below, older_than = _bound(store, view, before)
+    below, older_than = _bound(views, view, before)
     left = limit
     while left is None or left > 0:
         size = _PAGE if left is None or wanted is not None else min(left, _PAGE)
-        page = _page(store, view, namespace, below, size, where)
+        page = _page(views, view, namespace, below, size, where)
         if page is None:
             return
         outlines, loaded, below = page
@@ -50,26 +48,26 @@ def history(
                     return
 
 
-def _bound(store: WfStore, view: ThreadView, before: tuple[str, str] | None) -> tuple[int | None, str | None]:
+def _bound(views: Views, view: ThreadView, before: tuple[str, str] | None) -> tuple[int | None, str | None]:
     """The position below which to list. An id that the thread does not have bounds by comparison, as LangGraph does."""
     if before is None:
         return None, None
     namespace, checkpoint_id = before
     with view.lock:
-        store.views.refresh(view)
+        views.refresh(view)
         if not view.stored:
             return None, None
-        entry = view.entry(store.backend, namespace, checkpoint_id) or view.entry(store.backend, "", checkpoint_id)
+        entry = view.entry(views.backend, namespace, checkpoint_id) or view.entry(views.backend, "", checkpoint_id)
         if entry is None or entry.row is None:
-            position = _position_anywhere(store, view, checkpoint_id)
+            position = _position_anywhere(views, view, checkpoint_id)
             return (None, checkpoint_id) if position is None else (position, None)
         return entry.row.position, None
 
 
-def _position_anywhere(store: WfStore, view: ThreadView, checkpoint_id: str) -> int | None:
+def _position_anywhere(views: Views, view: ThreadView, checkpoint_id: str) -> int | None:
     """The position of a checkpoint whose namespace the caller did not say."""
     after = 0
-    while page := store.backend.records(view.number, after, 1000):
+    while page := views.backend.records(view.number, after, 1000):
         for (_, found), entry in entries_of(read_rows(page)).items():
             if found == checkpoint_id and entry.row is not None:
                 return entry.row.position
@@ -78,34 +76,34 @@ def _position_anywhere(store: WfStore, view: ThreadView, checkpoint_id: str) -> 
 
 
 def _page(
-    store: WfStore, view: ThreadView, namespace: str | None, below: int | None, size: int, where: dict[str, Any]
+    views: Views, view: ThreadView, namespace: str | None, below: int | None, size: int, where: dict[str, Any]
 ) -> tuple[list[Outline], Loaded, int | None] | None:
     with view.lock:
-        store.views.refresh(view)
+        views.refresh(view)
         if not view.stored:
             return None
         space = None if namespace is None else space_of(namespace)
-        rows = store.backend.checkpoints(view.number, space, below, size, where)
+        rows = views.backend.checkpoints(view.number, space, below, size, where)
         if not rows:
             return None
-        entries, known = _with_writes(store, view, rows)
+        entries, known = _with_writes(views, view, rows)
         outlines = [
-            outline_of(view, store.backend, e, known) for e in entries if namespace is None or e.namespace == namespace
+            outline_of(view, views.backend, e, known) for e in entries if namespace is None or e.namespace == namespace
         ]
         needs = [need for outline in outlines for need in outline.needs()]
-        return outlines, load_needs(view, store.backend, store.views.shelf, needs), rows[-1].position
+        return outlines, load_needs(view, views.backend, views.shelf, needs), rows[-1].position
 
 
 def _with_writes(
-    store: WfStore, view: ThreadView, rows: list[RecordRow]
+    views: Views, view: ThreadView, rows: list[RecordRow]
 ) -> tuple[list[Entry], dict[tuple[str, str], Entry]]:
     """The checkpoints of these rows with their writes, in the same order; and those with their parents, by name."""
-    anchored = store.backend.anchored(view.number, [row.anchor for row in rows if row.anchor is not None])
+    anchored = views.backend.anchored(view.number, [row.anchor for row in rows if row.anchor is not None])
     known = entries_of(read_rows(anchored))
     parents = {(e.namespace, e.parent) for e in known.values() if e.parent is not None} - set(known)
     if parents:
         anchors = [anchor_of(*key) for key in parents]
-        above = entries_of(read_rows(store.backend.anchored(view.number, anchors)))
+        above = entries_of(read_rows(views.backend.anchored(view.number, anchors)))
         known = {**above, **known}
     by_number = {entry.row.seq: entry for entry in known.values() if entry.row is not None}
     return [by_number[row.seq] for row in rows if row.seq in by_number], known

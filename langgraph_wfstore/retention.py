@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from .backends.base import (
     CHECKPOINT,
@@ -26,6 +25,7 @@ from .backends.base import (
     Tail,
 )
 from .canonical import utf8
+from .codec import Codec
 from .delta import walk_entries
 from .errors import BackendUnavailableError, ConflictError
 from .format import record_id, removal_body, removed_digest, seal_id, skeleton_body
@@ -35,9 +35,7 @@ from .putting import keyed_hash, run_hash
 from .records import Kind, RemovalRecord, SealRecord, WriteRecord
 from .sweep import sweep
 from .view import Entry, Made, entries_of, read_rows, run_of
-
-if TYPE_CHECKING:
-    from .store import WfStore
+from .views import Views
 
 _ATTEMPTS = 100
 _PAGE = 1000
@@ -58,95 +56,95 @@ class Whole:
         return self.tail.row.number or 0
 
 
-def delete_thread(store: WfStore, thread_id: str) -> None:
+def delete_thread(views: Views, codec: Codec, thread_id: str) -> None:
     """See `WfStore.delete_thread`."""
 
     def plan() -> Rewrite | None:
-        tail = store.backend.find(utf8(thread_id))
+        tail = views.backend.find(utf8(thread_id))
         if tail is None:
             return None
-        whole = _whole(store.backend, tail)
-        hashes = sorted({keyed_hash(store.backend.store_secret, *key) for key in whole.entries})
-        change = _change(store, [], dropped=whole)
+        whole = _whole(views.backend, tail)
+        hashes = sorted({keyed_hash(views.backend.store_secret, *key) for key in whole.entries})
+        change = _change(views, codec, [], dropped=whole)
         change.tombstone = (tail.row.name, tail.row.life, b"".join(hashes))
         return change
 
-    _repeat(store, plan, [thread_id])
+    _repeat(views, plan, [thread_id])
 
 
-def delete_for_runs(store: WfStore, run_ids: Sequence[str]) -> None:
+def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
     """See `WfStore.delete_for_runs`."""
     if not run_ids:
         return
     runs = {run_of(run_id) for run_id in run_ids}
-    store.backend.mark_deleted_runs([run_hash(store.backend.store_secret, run_id) for run_id in run_ids])
-    for number in store.backend.threads_of_runs(sorted(runs)):
+    views.backend.mark_deleted_runs([run_hash(views.backend.store_secret, run_id) for run_id in run_ids])
+    for number in views.backend.threads_of_runs(sorted(runs)):
 
         def plan(number: int = number) -> Rewrite | None:
-            tail = store.backend.row(number)
+            tail = views.backend.row(number)
             if tail is None:
                 return None
-            whole = _whole(store.backend, tail)
+            whole = _whole(views.backend, tail)
             gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
             if not gone:
                 return None
-            return _change(store, [(whole, gone, "delete_for_runs")])
+            return _change(views, codec, [(whole, gone, "delete_for_runs")])
 
-        _repeat(store, plan, [])
+        _repeat(views, plan, [])
 
 
-def prune(store: WfStore, thread_ids: Sequence[str], strategy: str) -> None:
+def prune(views: Views, codec: Codec, thread_ids: Sequence[str], strategy: str) -> None:
     """See `WfStore.prune`."""
     if strategy not in ("keep_latest", "delete"):
         raise ValueError(f"strategy is {strategy!r}; known are 'keep_latest' and 'delete'")
     for thread_id in thread_ids:
         if strategy == "delete":
-            delete_thread(store, thread_id)
+            delete_thread(views, codec, thread_id)
             continue
 
         def plan(thread_id: str = thread_id) -> Rewrite | None:
-            tail = store.backend.find(utf8(thread_id))
+            tail = views.backend.find(utf8(thread_id))
             if tail is None:
                 return None
-            whole = _whole(store.backend, tail)
-            gone = {key for key, entry in whole.entries.items() if entry.shown} - _latest(store, whole)
-            return _change(store, [(whole, gone, "prune")]) if gone else None
+            whole = _whole(views.backend, tail)
+            gone = {key for key, entry in whole.entries.items() if entry.shown} - _latest(views, whole)
+            return _change(views, codec, [(whole, gone, "prune")]) if gone else None
 
-        _repeat(store, plan, [thread_id])
+        _repeat(views, plan, [thread_id])
 
 
-def copy_thread(store: WfStore, source_id: str, target_id: str) -> None:
+def copy_thread(views: Views, source_id: str, target_id: str) -> None:
     """See `WfStore.copy_thread`."""
     name = utf8(target_id)
     for _ in range(_ATTEMPTS):
-        tail = store.tail(source_id)
-        if store.backend.find(name) is not None:
+        tail = views.tail(source_id)
+        if views.backend.find(name) is not None:
             raise ConflictError(
                 f"thread {target_id!r} exists; nothing was copied. Delete it first, or copy to another thread id"
             )
-        life = 1 + max((life for life, _ in store.backend.tombstones(name)), default=0)
+        life = 1 + max((life for life, _ in views.backend.tombstones(name)), default=0)
         try:
-            store.backend.copy(tail, name, life, time.time_ns())
+            views.backend.copy(tail, name, life, time.time_ns())
         except Stale:
             continue
-        store.views.forget(store.views.of(target_id))
+        views.forget(views.of(target_id))
         return
     raise _busy(source_id)
 
 
-def _repeat(store: WfStore, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
+def _repeat(views: Views, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
     """Plan and apply a removal, anew while somebody writes to the threads it concerns."""
     for _ in range(_ATTEMPTS):
         try:
             change = plan()
             if change is None:
                 return
-            store.backend.rewrite(change)
+            views.backend.rewrite(change)
         except Stale:
             continue
         for thread_id in thread_ids:
-            store.views.forget(store.views.of(thread_id))
-        store.views.shelf.clear()
+            views.forget(views.of(thread_id))
+        views.shelf.clear()
         return
     raise _busy(", ".join(thread_ids))
 
@@ -166,7 +164,7 @@ def _whole(backend: Backend, tail: Tail) -> Whole:
     return Whole(tail, made, entries_of(made))
 
 
-def _latest(store: WfStore, whole: Whole) -> set[Key]:
+def _latest(views: Views, whole: Whole) -> set[Key]:
     """What "keep_latest" keeps: the head of every branch, and per namespace and head the last that belongs to it."""
     shown = sorted(
         ((e.row.position or 0, key, e) for key, e in whole.entries.items() if e.shown and e.row is not None),
@@ -195,7 +193,9 @@ def _line(whole: Whole, head: Entry) -> set[int | None]:
     return found
 
 
-def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dropped: Whole | None = None) -> Rewrite:
+def _change(
+    views: Views, codec: Codec, removals: Sequence[tuple[Whole, set[Key], str]], dropped: Whole | None = None
+) -> Rewrite:
     """The removal of checkpoints from threads of one lineage, or of a thread, with all objects nobody needs then."""
     first = dropped or removals[0][0]
     lineage = first.tail.row.lineage or 0
@@ -203,7 +203,7 @@ def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dro
     concerned = {whole.number: (whole, gone, reason) for whole, gone, reason in removals}
     live: set[int] = set()
     wholes: list[Whole] = []
-    for row in store.backend.kin(lineage):
+    for row in views.backend.kin(lineage):
         number = row.number or 0
         if dropped is not None and number == dropped.number:
             change.expect[number] = dropped.tail.standing
@@ -211,19 +211,19 @@ def _change(store: WfStore, removals: Sequence[tuple[Whole, set[Key], str]], dro
         if number in concerned:
             whole, gone, reason = concerned[number]
         else:
-            tail = store.backend.row(number)
+            tail = views.backend.row(number)
             if tail is None:
                 raise Stale
-            whole, gone, reason = _whole(store.backend, tail), set(), ""
+            whole, gone, reason = _whole(views.backend, tail), set(), ""
         change.expect[number] = whole.tail.standing
         wholes.append(whole)
-        needed = _needed(store, whole, gone)
+        needed = _needed(views, codec, whole, gone)
         live |= needed.live
         if gone:
             _remove(change, whole, gone, needed, reason)
     change.drop_thread = None if dropped is None else dropped.number
     if change.expect.keys() - {change.drop_thread}:
-        change.drop_objects, change.replace_objects = sweep(store.backend, lineage, live)
+        change.drop_objects, change.replace_objects = sweep(views.backend, lineage, live)
         _forget_dropped(change, wholes)
     return change
 
@@ -256,10 +256,10 @@ class _Needed:
     hidden: dict[Key, set[str]]
 
 
-def _needed(store: WfStore, whole: Whole, gone: set[Key]) -> _Needed:
+def _needed(views: Views, codec: Codec, whole: Whole, gone: set[Key]) -> _Needed:
     needed = _Needed(set(), {})
     staying = [e for k, e in whole.entries.items() if e.row is None or (e.shown and k not in gone)]
-    counters = _delta_channels(store, whole, [e for e in staying if e.record is not None])
+    counters = _delta_channels(views, codec, whole, [e for e in staying if e.record is not None])
     for entry in staying:
         needed.live |= {number for row, _ in entry.writes for number in unpack_numbers(row.refs)}
         if entry.record is None or entry.row is None:
@@ -273,22 +273,22 @@ def _needed(store: WfStore, whole: Whole, gone: set[Key]) -> _Needed:
     return needed
 
 
-def _delta_channels(store: WfStore, whole: Whole, staying: Sequence[Entry]) -> dict[int, list[str]]:
+def _delta_channels(views: Views, codec: Codec, whole: Whole, staying: Sequence[Entry]) -> dict[int, list[str]]:
     """Per checkpoint its delta channels: the keys of its metadata's counters_since_delta_snapshot."""
-    view = store.views.of(whole.tail.row.name.decode("utf-8", "surrogatepass"))
+    view = views.of(whole.tail.row.name.decode("utf-8", "surrogatepass"))
     needs = {
         e.row.seq: (e.record.metadata, e.numbers()[e.record.metadata.id])
         for e in staying
         if e.row is not None and e.record is not None
     }
     with view.lock:
-        store.views.refresh(view)
+        views.refresh(view)
         if not view.stored:
             raise Stale
-        loaded = load_needs(view, store.backend, store.views.shelf, needs.values())
+        loaded = load_needs(view, views.backend, views.shelf, needs.values())
     found = {}
     for seq, (ref, _) in needs.items():
-        metadata = loaded.value(store.codec, ref)
+        metadata = loaded.value(codec, ref)
         counters = metadata.get("counters_since_delta_snapshot") if isinstance(metadata, dict) else None
         found[seq] = sorted(counters) if isinstance(counters, dict) else []
     return found

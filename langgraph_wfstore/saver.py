@@ -275,7 +275,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         return cast(
             "Mapping[str, DeltaChannelHistory]",
             delta_history(
-                self.store,
+                self.store.views,
                 _thread_id(configurable),
                 _namespace(configurable),
                 _checkpoint_id(configurable),

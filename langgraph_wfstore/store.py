@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import retention
 from .backends import open_backend
 from .backends.base import Backend, Tail
-from .canonical import hex_id, utf8
+from .canonical import hex_id
 from .codec import Codec, Encoded
-from .errors import IntegrityError, ThreadNotFoundError
+from .errors import IntegrityError
 from .lookup import kept, latest, load_needs, outline_of
 from .metadata import Filter
 from .objects import new_secret
@@ -123,7 +123,7 @@ class WfStore:
         """
         if limit < 0:
             raise ValueError(f"limit is {limit}; it must be 0 or more")
-        start = 0 if after is None else self.tail(after).row.number or 0
+        start = 0 if after is None else self.views.tail(after).row.number or 0
         found: list[ThreadInfo] = []
         while len(found) < limit:
             page = self.backend.threads(start, min(_PAGE, limit - len(found)) if metadata is None else _PAGE)
@@ -152,17 +152,8 @@ class WfStore:
         """
         from .thread import Thread
 
-        self.tail(thread_id)
+        self.views.tail(thread_id)
         return Thread(self, thread_id)
-
-    def tail(self, thread_id: str) -> Tail:
-        """Where a thread stands; ThreadNotFoundError if there is none."""
-        tail = self.backend.find(utf8(thread_id))
-        if tail is None:
-            raise ThreadNotFoundError(
-                f"there is no thread {thread_id!r} in this store; store.threads() lists those that there are"
-            )
-        return tail
 
     @property
     def codec(self) -> Codec:
@@ -268,17 +259,17 @@ class WfStore:
         """
         from .listing import history
 
-        return history(self, thread_id, namespace, codec, before, wanted, limit)
+        return history(self.views, thread_id, namespace, codec, before, wanted, limit)
 
     # ------------------------------------------------------------------ retention
 
     def delete_thread(self, thread_id: str) -> None:
         """Remove a thread and every byte of its content; what its runs put later is refused. No-op if there is none."""
-        retention.delete_thread(self, thread_id)
+        retention.delete_thread(self.views, self.codec, thread_id)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints of these runs, with their writes, in every thread."""
-        retention.delete_for_runs(self, run_ids)
+        retention.delete_for_runs(self.views, self.codec, run_ids)
 
     def prune(self, thread_ids: Sequence[str], strategy: str = "keep_latest") -> None:
         """Remove old checkpoints of these threads.
@@ -291,7 +282,7 @@ class WfStore:
         Raises:
             ValueError: the strategy is another one.
         """
-        retention.prune(self, thread_ids, strategy)
+        retention.prune(self.views, self.codec, thread_ids, strategy)
 
     def copy_thread(self, source_id: str, target_id: str) -> None:
         """A new thread with the same history, record ids and objects; no object is copied.
@@ -300,7 +291,7 @@ class WfStore:
             ThreadNotFoundError: there is no source thread.
             ConflictError: the target exists.
         """
-        retention.copy_thread(self, source_id, target_id)
+        retention.copy_thread(self.views, source_id, target_id)
 
     # ------------------------------------------------------------------ the whole store
 

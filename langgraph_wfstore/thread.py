@@ -67,7 +67,7 @@ class Thread:
         Raises:
             ThreadNotFoundError: the thread is gone.
         """
-        tail = self.store.tail(self.thread_id)
+        tail = self.store.views.tail(self.thread_id)
         return None if tail.seal is None else hex_id(tail.seal)
 
     def checkpoints(self, branch: str | None = None, ns: str = "", limit: int | None = None) -> list[CheckpointInfo]:

@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from .backends.base import Backend, Stale, ThreadRow
+from .backends.base import Backend, Stale, Tail, ThreadRow
 from .canonical import utf8
-from .errors import BackendUnavailableError
+from .errors import BackendUnavailableError, ThreadNotFoundError
 from .memo import Memo, Shelf
 from .order import await_parents
 from .putting import Plan
@@ -66,6 +66,15 @@ class Views:
             else:
                 self._views.move_to_end(name)
             return view
+
+    def tail(self, thread_id: str) -> Tail:
+        """Where a thread stands; ThreadNotFoundError if there is none."""
+        tail = self.backend.find(utf8(thread_id))
+        if tail is None:
+            raise ThreadNotFoundError(
+                f"there is no thread {thread_id!r} in this store; store.threads() lists those that there are"
+            )
+        return tail
 
     def ready(self, view: ThreadView) -> None:
         """Make a view fit to plan an append on: of a stored thread, or of one that begins. Its lock is held."""
