@@ -71,7 +71,7 @@ def histories(store: WfStore, keys: set[Key]) -> dict[Key, Any]:
         shown = store.get("t", namespace, name, store.codec).checkpoint
         assert shown is not None
         channels = list(shown.metadata.get("counters_since_delta_snapshot", {}))
-        found[namespace, name] = delta_history(store, "t", namespace, name, channels, store.codec)
+        found[namespace, name] = delta_history(store.views, "t", namespace, name, channels, store.codec)
     return found
 
 
