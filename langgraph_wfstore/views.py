@@ -124,7 +124,8 @@ class Views:
         )
 
     def _follow(self, view: ThreadView, prepared: Plan) -> None:
-        view.move(prepared.batch.positions)
+        if prepared.batch.positions:
+            view.move(prepared.batch.positions)
         view.follow(prepared.batch, prepared.made, prepared.head)
         prepared.placement.commit()
         if prepared.arrival is not None:
