@@ -28,12 +28,13 @@ from .records import (
     Ref,
     RemovalRecord,
     SealRecord,
+    SwitchRecord,
     Write,
     WriteRecord,
 )
 
 FORMAT_VERSION = 1
-Record = CheckpointRecord | WriteRecord | BranchRecord | RemovalRecord
+Record = CheckpointRecord | WriteRecord | BranchRecord | SwitchRecord | RemovalRecord
 
 
 def record_id(kind: Kind, body: bytes) -> bytes:
@@ -122,6 +123,12 @@ def branch_body(record: BranchRecord) -> bytes:
             "current": record.current,
         }
     )
+
+
+def switch_body(record: SwitchRecord) -> bytes:
+    """The canonical bytes of a switch record."""
+    fields: dict[str, Json] = {"format": FORMAT_VERSION, "kind": "switch", "number": record.number}
+    return encode({**fields, "checkpoint": hex_id(record.checkpoint)})
 
 
 def removal_body(record: RemovalRecord) -> bytes:
@@ -284,11 +291,16 @@ def _read_removal(f: dict[str, Json]) -> RemovalRecord:
     return RemovalRecord(from_text(f["reason"]), _integer(f["removed"]), from_hex_id(str(f["digest"])))
 
 
+def _read_switch(f: dict[str, Json]) -> SwitchRecord:
+    return SwitchRecord(_integer(f["number"]), from_hex_id(str(f["checkpoint"])))
+
+
 _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
     Kind.CHECKPOINT: _read_checkpoint,
     Kind.WRITE: _read_write,
     Kind.BRANCH: _read_branch,
     Kind.REMOVAL: _read_removal,
+    Kind.SWITCH: _read_switch,
 }
 
 

@@ -154,20 +154,26 @@ def _followers(rows: list[tuple[RecordRow, Entry]], arrival: Arrival) -> set[int
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The branch a checkpoint goes to: its row with the new head; `started` if it begins here."""
+    """The branch a checkpoint goes to.
+
+    Attributes:
+        branch: its row with the new head.
+        started: whether it begins here.
+        becomes_current: whether it is not the current branch, and is from now on.
+    """
 
     branch: BranchRow
     started: bool
-    current: bool
+    becomes_current: bool
 
 
 def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> Line:
     """The branch that a new checkpoint of the root namespace advances, or starts.
 
     A checkpoint on the head of a branch advances it: the branch its config names, else the current one, else its
-    parent's. On anything else it starts a branch, named as its config says or fork-N. That becomes current if its run
-    read the thread after the current head was put, so that a deliberate fork is what is read next, and the late put of
-    a run that was overtaken or cancelled is not.
+    parent's. On anything else it starts a branch, named as its config says or fork-N. A branch that is started, or gone
+    on with without being named, becomes current if the run read the thread after the current head was put, so that a
+    deliberate fork or return is what is read next, and the late put of a run that was overtaken or cancelled is not.
     """
     row = view.row
     assert row is not None
@@ -177,14 +183,15 @@ def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> 
         own = parent.row.branch or 0
         for number in (branch_named(view, arrival.branch), row.current, own):
             if number is not None and view.heads[number].head == base:
-                return Line(view.heads[number]._replace(head=seq), started=False, current=number == row.current)
+                returns = number != row.current and arrival.branch is None and _is_deliberate(view, backend, arrival)
+                return Line(view.heads[number]._replace(head=seq), started=False, becomes_current=returns)
     if not any(branch.head for branch in view.heads.values()):
-        return Line(view.heads[0]._replace(head=seq), started=False, current=True)
+        return Line(view.heads[0]._replace(head=seq), started=False, becomes_current=False)
     number = max(view.heads) + 1
     names = {branch.name for branch in view.heads.values()}
     wanted = [arrival.branch] if arrival.branch is not None else []
     name = next(n for b in (*wanted, *(f"fork-{i}" for i in range(1, number + 2))) if (n := utf8(b)) not in names)
-    return Line(BranchRow(number, name, base, seq), started=True, current=_becomes_current(view, backend, arrival))
+    return Line(BranchRow(number, name, base, seq), True, _is_deliberate(view, backend, arrival))
 
 
 def branch_named(view: ThreadView, name: str | None) -> int | None:
@@ -192,7 +199,7 @@ def branch_named(view: ThreadView, name: str | None) -> int | None:
     return None if name is None else next((b.number for b in view.heads.values() if b.name == utf8(name)), None)
 
 
-def _becomes_current(view: ThreadView, backend: Backend, arrival: Arrival) -> bool:
+def _is_deliberate(view: ThreadView, backend: Backend, arrival: Arrival) -> bool:
     assert view.row is not None
     head = view.head(backend, view.row.current)
     if head is None or head.row is None or arrival.deliberate:
@@ -219,6 +226,10 @@ def belongs(view: ThreadView, backend: Backend, entry: Entry, within: str | None
         return True
     known = _stored(view, backend, own) is not None
     position = entry.row.position or 0
+    if not known and (root.row is None or (root.row.position or 0) < position):
+        # Its root checkpoint is on its way, or never comes: it is of a run that goes on, if no root came behind it.
+        newest = backend.checkpoints(view.number, 0, None, 1, {})
+        return not newest or (newest[0].position or 0) < position
     while root is not None and root.row is not None:
         if root.checkpoint_id == own:
             return True

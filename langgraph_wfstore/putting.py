@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .backends.base import BRANCH, CHECKPOINT, KEPT, WRITE, Append, Backend, BranchRow, RecordRow
+from .backends.base import BRANCH, CHECKPOINT, KEPT, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
 from .canonical import Version, hex_id, utf8
 from .codec import Codec, Encoded, EncodedList
 from .errors import ConflictError, ThreadDeletedError, UnsupportedValueError
-from .format import branch_body, checkpoint_body, record_id, refs_of, seal_id, write_body
+from .format import branch_body, checkpoint_body, record_id, refs_of, seal_id, switch_body, write_body
 from .lists import StoredList, pack_numbers
 from .objects import Placement
 from .order import Arrival, Line, line_for, spot_for
-from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, Write, WriteRecord
+from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, SwitchRecord, Write, WriteRecord
 from .view import Entry, Made, ThreadView, anchor_of, run_of, space_of
 
 _LARGEST_STEP = 2**53 - 1
@@ -256,7 +256,9 @@ def _checkpoint_plan(
         if line.started:
             made.append(_start(view, line, name, record, seq + 1))
             branches += [view.heads[0]] if view.row.branches == 1 else []
-            switch = line.branch.number if line.current else None
+        elif line.becomes_current:
+            made.append(_switch(line, name, seq + 1))
+        switch = line.branch.number if line.becomes_current else None
     rows = _sealed(view, made)
     batch = _append(view, placement, rows)
     batch.positions = spot.moved
@@ -269,9 +271,15 @@ def _checkpoint_plan(
 
 def _start(view: ThreadView, line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made:
     name = line.branch.name.decode("utf-8", "surrogatepass")
-    start = BranchRecord(line.branch.number, name, record.parent, first, line.current)
+    start = BranchRecord(line.branch.number, name, record.parent, first, line.becomes_current)
     body = branch_body(start)
     return RecordRow(seq, BRANCH, record_id(Kind.BRANCH, body), KEPT, body, *(None,) * 10), start
+
+
+def _switch(line: Line, checkpoint: bytes, seq: int) -> Made:
+    record = SwitchRecord(line.branch.number, checkpoint)
+    body = switch_body(record)
+    return RecordRow(seq, SWITCH, record_id(Kind.SWITCH, body), KEPT, body, *(None,) * 10), record
 
 
 def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Sequence[Encoded]) -> Plan | None:

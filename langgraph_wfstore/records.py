@@ -16,6 +16,7 @@ class Kind(StrEnum):
     WRITE = "write"
     BRANCH = "branch"
     REMOVAL = "removal"
+    SWITCH = "switch"
     SEAL = "seal"
 
 
@@ -104,6 +105,19 @@ class BranchRecord:
     base: bytes | None
     first: bytes
     current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRecord:
+    """A branch that was there before became the current one.
+
+    Attributes:
+        number: which branch.
+        checkpoint: the record of the checkpoint whose put made it current.
+    """
+
+    number: int
+    checkpoint: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,20 @@ class Runs:
         self._reads: OrderedDict[tuple[int, str], tuple[object, RunRead]] = OrderedDict()
         self._roots: OrderedDict[tuple[int, str], tuple[object, str]] = OrderedDict()
 
-    def note(self, configurable: Mapping[str, Any], thread_id: str, read: RunRead) -> None:
-        """The run has read the thread now; the first read counts for its life, the last one for what it saw."""
+    def note(self, configurable: Mapping[str, Any], thread_id: str, read: RunRead, *, root: bool) -> None:
+        """The run has read the thread now.
+
+        Its first read says in which life it is, its last one of the root namespace what it saw: a sub-graph's state
+        tells nothing about who went on with the root meanwhile.
+        """
         control = _control(configurable)
         if control is None:
             return
         key = (id(control), thread_id)
         known = self._reads.pop(key, None)
-        life = known[1].life if known is not None and known[0] is control else read.life
-        self._reads[key] = (control, RunRead(life, read.last))
+        if known is not None and known[0] is control:
+            read = RunRead(known[1].life, read.last if root else known[1].last)
+        self._reads[key] = (control, read)
         if len(self._reads) > _RUNS_HELD:
             self._reads.popitem(last=False)
 

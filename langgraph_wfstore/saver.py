@@ -32,8 +32,8 @@ from .reading import StoredCheckpoint
 from .runs import Runs
 from .serde import WfSerializer
 from .store import WfStore
+from .view import check_limit, checked_thread_id, several
 
-_LONGEST_THREAD_ID = 10_000  # bytes of UTF-8
 _CHECKPOINT_KEYS = frozenset(
     {"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"}
 )
@@ -70,7 +70,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
     ) -> None:
         super().__init__(serde=serde or WfSerializer(allow=allow, strict=strict, placeholders=placeholders))
         self._owns = not isinstance(url, WfStore)
-        self.store = url if isinstance(url, WfStore) else WfStore.open(url, synchronous=synchronous)
+        self.store = url if isinstance(url, WfStore) else WfStore.open(url, serde=self.serde, synchronous=synchronous)
         self._codec = Codec(self.serde, self.store.views.memo)
         self.store.note_serializer(self._codec)
         self._runs = Runs()
@@ -134,7 +134,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             ThreadDeletedError: the thread or the run was deleted meanwhile; nothing was written.
             BackendUnavailableError: the engine cannot write.
         """
-        configurable = config["configurable"]
+        configurable = _configurable(config)
         thread_id, namespace = _thread_id(configurable), _namespace(configurable)
         new = CheckpointInput(
             namespace=namespace,
@@ -150,7 +150,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             metadata=_metadata(config, metadata),
             extra={k: v for k, v in checkpoint.items() if k not in _CHECKPOINT_KEYS},
             run=self._runs.read_by(configurable, thread_id),
-            branch=configurable.get("branch"),
+            branch=_text(configurable, "branch"),
         )
         self.store.put_checkpoint(thread_id, new, self._codec)
         if not namespace:
@@ -165,7 +165,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         Raises:
             as for `put`.
         """
-        configurable = config["configurable"]
+        configurable = _configurable(config)
         thread_id = _thread_id(configurable)
         new = WritesInput(
             namespace=_namespace(configurable),
@@ -189,18 +189,18 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             DecodeError: a value cannot be restored; names thread, channel and type.
             IntegrityError: stored bytes are damaged.
         """
-        configurable = config["configurable"]
+        configurable = _configurable(config)
         thread_id, namespace = _thread_id(configurable), _namespace(configurable)
         found = self.store.get(
             thread_id,
             namespace,
             _checkpoint_id(configurable),
             self._codec,
-            branch=configurable.get("branch"),
+            branch=_text(configurable, "branch"),
             within=configurable.get("checkpoint_map", {}).get("") if namespace else None,
             last_root=self._runs.last_root(configurable, thread_id) if namespace else None,
         )
-        self._runs.note(configurable, thread_id, RunRead(found.life, found.last))
+        self._runs.note(configurable, thread_id, RunRead(found.life, found.last), root=not namespace)
         if found.checkpoint is not None and not namespace:
             self._runs.note_root(configurable, thread_id, found.checkpoint.record.checkpoint_id)
         return None if found.checkpoint is None else _tuple(thread_id, found.checkpoint, configurable)
@@ -224,10 +224,9 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         Raises:
             ValueError: the limit is negative; raised by this call.
         """
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
+        check_limit(limit)
         if config is not None:
-            _thread_id(config["configurable"])
+            _thread_id(_configurable(config))
         return self._list(config, filter, before, limit)
 
     def _list(
@@ -237,10 +236,10 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         before: RunnableConfig | None,
         limit: int | None,
     ) -> Iterator[CheckpointTuple]:
-        configurable: Mapping[str, Any] = {} if config is None else config["configurable"]
+        configurable: Mapping[str, Any] = {} if config is None else _configurable(config)
         checkpoint_id = _checkpoint_id(configurable)
-        namespace = cast("str | None", configurable.get("checkpoint_ns"))
-        bound = None if before is None else _checkpoint_id(before["configurable"])
+        namespace = _text(configurable, "checkpoint_ns")
+        bound = None if before is None else _checkpoint_id(_configurable(before))
         left = limit
         for thread_id in self.store.thread_ids() if config is None else [_thread_id(configurable)]:
             found = self.store.history(
@@ -271,7 +270,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             config: names the target checkpoint; its own writes are not part of the history.
             channels: DeltaChannels of the graph.
         """
-        configurable = config["configurable"]
+        configurable = _configurable(config)
         return cast(
             "Mapping[str, DeltaChannelHistory]",
             delta_history(
@@ -288,19 +287,20 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
     def delete_thread(self, thread_id: str) -> None:
         """Remove a thread; what its runs still put is refused. See `WfStore.delete_thread`."""
-        self.store.delete_thread(_checked_thread_id(thread_id))
+        self.store.delete_thread(checked_thread_id(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints of runs, by `run_id` of their metadata. See `WfStore.delete_for_runs`."""
-        self.store.delete_for_runs([str(run_id) for run_id in run_ids])
+        self.store.delete_for_runs([str(run_id) for run_id in several(run_ids, "run ids")])
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """A new thread with the same history; copies no object. See `WfStore.copy_thread`."""
-        self.store.copy_thread(_checked_thread_id(source_thread_id), _checked_thread_id(target_thread_id))
+        self.store.copy_thread(checked_thread_id(source_thread_id), checked_thread_id(target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Remove old checkpoints. See `WfStore.prune`."""
-        self.store.prune([_checked_thread_id(thread_id) for thread_id in thread_ids], strategy)
+        ids = [checked_thread_id(thread_id) for thread_id in several(thread_ids, "thread ids")]
+        self.store.prune(ids, strategy)
 
     # ------------------------------------------------------------------ async: the same, on the saver's own threads
 
@@ -380,31 +380,38 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         return clone
 
 
+def _configurable(config: RunnableConfig) -> Mapping[str, Any]:
+    found = config.get("configurable") if isinstance(config, Mapping) else None
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            f"the config has no 'configurable' dict: {config!r:.200}; pass config={{'configurable': "
+            "{'thread_id': 'my-thread'}}"
+        )
+    return found
+
+
 def _thread_id(configurable: Mapping[str, Any]) -> str:
     if "thread_id" not in configurable:
         raise TypeError(
             "the config names no thread; pass config={'configurable': {'thread_id': 'my-thread'}} to the graph"
         )
-    return _checked_thread_id(configurable["thread_id"])
-
-
-def _checked_thread_id(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
-        raise TypeError(f"a thread_id is a str, an int or a UUID, not {type(value).__name__}: {value!r:.100}")
-    name = str(value)
-    size = len(name.encode("utf-8", "surrogatepass"))
-    if size > _LONGEST_THREAD_ID:
-        raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a digest of it")
-    return name
+    return checked_thread_id(configurable["thread_id"])
 
 
 def _namespace(configurable: Mapping[str, Any]) -> str:
-    return configurable.get("checkpoint_ns") or ""
+    return _text(configurable, "checkpoint_ns") or ""
+
+
+def _text(configurable: Mapping[str, Any], key: str) -> str | None:
+    value = configurable.get(key)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{key} is a str, not {type(value).__name__}: {value!r:.100}")
+    return value
 
 
 def _checkpoint_id(configurable: Mapping[str, Any]) -> str | None:
     value = configurable.get("checkpoint_id")
-    return str(value) if value else None
+    return str(value) if isinstance(value, uuid.UUID) else _text(configurable, "checkpoint_id") or None
 
 
 def _run_id(config: RunnableConfig) -> str | None:
@@ -424,7 +431,7 @@ def _required_checkpoint_id(configurable: Mapping[str, Any]) -> str:
 
 def _before_namespace(before: RunnableConfig | None, configurable: Mapping[str, Any]) -> str:
     """The namespace a `before` is looked up in: its own, or the listed one; the root comes next (listing.py)."""
-    own = None if before is None else before["configurable"].get("checkpoint_ns")
+    own = None if before is None else _configurable(before).get("checkpoint_ns")
     return own if own is not None else configurable.get("checkpoint_ns") or ""
 
 

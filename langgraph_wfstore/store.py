@@ -12,7 +12,7 @@ from . import retention
 from .backends import open_backend
 from .backends.base import Backend, Tail
 from .canonical import hex_id
-from .codec import Codec, Encoded
+from .codec import Codec, Encoded, Serializer
 from .errors import IntegrityError
 from .lookup import kept, latest, load_needs, outline_of
 from .metadata import Filter
@@ -27,6 +27,7 @@ from .putting import (
     plan_writes,
 )
 from .reading import StoredCheckpoint, decode_checkpoint
+from .view import check_limit, checked_thread_id
 from .views import Views
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ class WfStore:
     Use `WfStore.open`. A store is a context manager; `close` releases it.
     """
 
-    def __init__(self, backend: Backend, *, lineage_secret: Callable[[], bytes] = new_secret) -> None:
+    def __init__(
+        self, backend: Backend, *, serde: Serializer | None = None, lineage_secret: Callable[[], bytes] = new_secret
+    ) -> None:
         self.backend = backend
         self.views = Views(backend, lineage_secret)
-        self._default_codec: Codec | None = None
+        self._codec = None if serde is None else Codec(serde, self.views.memo)
         self._without_deduplication: set[str] = set()
 
     @classmethod
@@ -85,6 +88,7 @@ class WfStore:
         url: Any,
         read_only: bool = False,
         *,
+        serde: Serializer | None = None,
         synchronous: str = "full",
         lineage_secret: Callable[[], bytes] = new_secret,
     ) -> WfStore:
@@ -93,6 +97,7 @@ class WfStore:
         Args:
             url: a path, `sqlite:///relative.db`, `sqlite:////absolute.db` or `:memory:`.
             read_only: never write; the store must exist.
+            serde: what values are decoded with in the store's own views, if not with the default.
             synchronous: "full": what was acknowledged survives a power cut; "normal": it survives a crash.
             lineage_secret: gives the 32-byte secret of a new thread; random by default. Given the same
                 secrets, the same operations give the same record ids on every engine.
@@ -102,7 +107,9 @@ class WfStore:
             IntegrityError: it is damaged.
             WfStoreError: it is not ours, of a newer version, or the URL is of an unknown kind.
         """
-        return cls(open_backend(url, synchronous=synchronous, read_only=read_only), lineage_secret=lineage_secret)
+        return cls(
+            open_backend(url, synchronous=synchronous, read_only=read_only), serde=serde, lineage_secret=lineage_secret
+        )
 
     # ------------------------------------------------------------------ threads
 
@@ -121,8 +128,7 @@ class WfStore:
             ThreadNotFoundError: there is no thread `after`.
             ValueError: the limit is negative.
         """
-        if limit < 0:
-            raise ValueError(f"limit is {limit}; it must be 0 or more")
+        check_limit(limit)
         start = 0 if after is None else self.views.tail(after).row.number or 0
         found: list[ThreadInfo] = []
         while len(found) < limit:
@@ -144,25 +150,33 @@ class WfStore:
         found = self.get(_name(tail.row.name), "", None, self.codec)
         return found.checkpoint is not None and wanted.accepts(found.checkpoint.metadata)
 
-    def thread(self, thread_id: str) -> Thread:
+    def thread(self, thread_id: object) -> Thread:
         """The handle of a thread.
+
+        Args:
+            thread_id: a str, an int or a UUID; kept as its `str()`.
 
         Raises:
             ThreadNotFoundError: there is no such thread.
+            TypeError: it is no thread id.
         """
         from .thread import Thread
 
+        thread_id = checked_thread_id(thread_id)
         self.views.tail(thread_id)
         return Thread(self, thread_id)
 
     @property
     def codec(self) -> Codec:
-        """The codec with the default serializer, for those who have only the store."""
-        if self._default_codec is None:
+        """What the store's own views decode values with: the serializer it was opened with, or the default one.
+
+        The default gives placeholders for classes that this process does not have.
+        """
+        if self._codec is None:
             from .serde import WfSerializer
 
-            self._default_codec = Codec(WfSerializer(placeholders=True), self.views.memo)
-        return self._default_codec
+            self._codec = Codec(WfSerializer(placeholders=True), self.views.memo)
+        return self._codec
 
     # ------------------------------------------------------------------ putting
 

@@ -12,6 +12,7 @@ from .canonical import hex_id, utf8
 from .errors import CheckpointNotFoundError, ThreadNotFoundError
 from .lookup import branch_number
 from .reading import StoredCheckpoint
+from .view import check_limit
 
 if TYPE_CHECKING:
     from .store import WfStore
@@ -82,8 +83,9 @@ class Thread:
             BranchNotFoundError: the thread has no such branch.
             ValueError: the limit is negative.
         """
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
+        check_limit(limit)
+        if branch is not None and not isinstance(branch, str):
+            raise TypeError(f"branch is a str or None, not {type(branch).__name__}: {branch!r:.100}")
         if branch is not None:
             found = self._line(branch)
         else:

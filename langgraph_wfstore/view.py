@@ -6,9 +6,11 @@ A view may be out of date: appends say what they expect and fail as stale, reads
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
+from typing import TypeVar
 
 from .backends.base import (
     BRANCH,
@@ -16,6 +18,7 @@ from .backends.base import (
     KEPT,
     REMOVAL,
     SKELETON,
+    SWITCH,
     WRITE,
     Append,
     Backend,
@@ -35,10 +38,48 @@ from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
 
 _ENTRIES_HELD = 4096
 _RECENT_HELD = 64
+_LONGEST_THREAD_ID = 10_000  # bytes of UTF-8
+_T = TypeVar("_T")
 _ATTEMPTS = 100
 _AWAITED_HELD = 1000
 MAIN = b"main"
-KINDS = {CHECKPOINT: Kind.CHECKPOINT, WRITE: Kind.WRITE, BRANCH: Kind.BRANCH, REMOVAL: Kind.REMOVAL}
+KINDS = {
+    CHECKPOINT: Kind.CHECKPOINT,
+    WRITE: Kind.WRITE,
+    BRANCH: Kind.BRANCH,
+    REMOVAL: Kind.REMOVAL,
+    SWITCH: Kind.SWITCH,
+}
+
+
+def checked_thread_id(value: object) -> str:
+    """A thread id as text; TypeError for what is none, ValueError for one that is too long."""
+    if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
+        raise TypeError(f"a thread_id is a str, an int or a UUID, not {type(value).__name__}: {value!r:.100}")
+    name = str(value)
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if size > _LONGEST_THREAD_ID:
+        raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a digest of it")
+    return name
+
+
+def several(values: Iterable[_T], what: str) -> Iterable[_T]:
+    """The same, unless it is one text, whose characters nobody means; TypeError then."""
+    if isinstance(values, str | bytes):
+        raise TypeError(
+            f"expected a list of {what}, found the single {type(values).__name__} {values!r:.100}; put it in a list"
+        )
+    return values
+
+
+def check_limit(limit: int | None) -> None:
+    """TypeError or ValueError for what cannot limit a listing."""
+    if limit is None:
+        return
+    if type(limit) is not int:
+        raise TypeError(f"limit is an int or None, not {type(limit).__name__}: {limit!r:.100}")
+    if limit < 0:
+        raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
 
 
 def anchor_of(namespace: str, checkpoint_id: str) -> int:

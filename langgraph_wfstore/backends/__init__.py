@@ -36,7 +36,7 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
         return MemoryBackend()
     if url.startswith("sqlite:///"):
         path = unquote(url.removeprefix("sqlite:///"))
-    elif "://" in url:
+    elif "://" in url or url.startswith("file:"):
         hint = "; servers come with a later release" if url.startswith(_SERVERS) else ""
         raise WfStoreError(
             f"no storage engine for {url!r}; known are a path, sqlite:///relative.db, sqlite:////absolute.db "
@@ -44,6 +44,8 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
         )
     else:
         path = url
+    if "\0" in path or (path != url and "?" in path):
+        raise WfStoreError(f"{url!r} is not the path of a file; options in the URL are not read, pass them to open()")
     if not path:
         raise WfStoreError(f"{url!r} names no file; write a path such as agent.db, or sqlite:///agent.db")
     from .sqlite import SqliteBackend

@@ -76,7 +76,7 @@ class SqliteBackend:
     def _tail(self, where: str, value: object) -> Tail | None:
         with self._connections.snapshot() as db:
             found = db.execute(
-                f"SELECT {_THREAD} FROM thread t JOIN lineage l ON l.no = t.lineage WHERE {where}", (value,)
+                f"SELECT {_THREAD} FROM thread t LEFT JOIN lineage l ON l.no = t.lineage WHERE {where}", (value,)
             ).fetchone()
             return None if found is None else self._stand(db, _thread(found))
 
@@ -156,7 +156,7 @@ class SqliteBackend:
     def _records(self, sql: str, values: tuple[Any, ...]) -> list[RecordRow]:
         with self._connections.reader() as db:
             found = db.execute(sql, values).fetchall()
-        return [RecordRow._make((r[0] & _LAST, *r[1:4], unpack(r[4]), *r[5:])) for r in found]
+        return [_record(r) for r in found]
 
     def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
         keys = "[" + ",".join(str(lineage << 32 | n) for n in numbers) + "]"
@@ -422,10 +422,36 @@ def _standing(db: sqlite3.Connection, thread: int) -> Standing | None:
     return None if found is None else Standing(found[0], found[1], (found[2] or 0) & _LAST, found[3])
 
 
+_NONE = type(None)
+_WHOLE = (int, _NONE)
+_BYTES = (bytes, _NONE)
+_THREAD_TYPES = (bytes, int, bytes, int, int, int, int, int, int, int, int)
+_OBJECT_TYPES = (int, bytes, int, str, _BYTES, bytes)
+_RECORD_TYPES = (
+    *(int, int, bytes, int, bytes),
+    *(_WHOLE, _BYTES, _WHOLE, _WHOLE, _WHOLE, _WHOLE, _WHOLE, (str, _NONE), _WHOLE, _WHOLE),
+    bytes,
+)
+
+
+def _typed(r: tuple[Any, ...], types: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    """The row, if every cell is of the type that was written; SQLite would store any."""
+    if all(map(isinstance, r, types)):
+        return r
+    raise IntegrityError(f"{what} has a cell of another type than was written; run thread.verify(), restore a backup")
+
+
+def _record(r: tuple[Any, ...]) -> RecordRow:
+    _typed(r, _RECORD_TYPES, f"record {r[0] & _LAST if isinstance(r[0], int) else r[0]!r}")
+    return RecordRow._make((r[0] & _LAST, *r[1:4], unpack(r[4]), *r[5:]))
+
+
 def _thread(r: tuple[Any, ...]) -> ThreadRow:
-    return ThreadRow(
-        r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10] == 1 if r[10] in (0, 1) else r[10]
-    )
+    if r[2] is None:
+        raise IntegrityError("a thread's lineage is not in the store; restore a backup")
+    _typed(r, _THREAD_TYPES, "a thread")
+    nested: Any = bool(r[10]) if r[10] in (0, 1) else r[10]
+    return ThreadRow(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], nested)
 
 
 def _lookup(name: bytes) -> int:
@@ -437,4 +463,5 @@ def _looked_up(row: ObjectRow) -> int | None:
 
 
 def _object(r: tuple[Any, ...]) -> ObjectRow:
+    _typed(r, _OBJECT_TYPES, f"object {r[0] & _LAST}")
     return ObjectRow(r[0] & _LAST, r[1], r[2], r[3], r[4], unpack(r[5]))

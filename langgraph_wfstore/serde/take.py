@@ -121,8 +121,10 @@ def _encode_enum(value: Any, shape: Shape) -> Encoded:
     members = class_attribute(shape.cls, "_member_map_")
     if value._name_ is not None and members.get(value._name_) is value:
         return Code.ENUM, [shape.ref, value._name_]
-    if isinstance(value, Flag) and class_attribute(shape.cls, "_value2member_map_").get(value._value_) is value:
-        return Code.ENUM, [shape.ref, value._value_]
+    if isinstance(value, Flag) and type(value._value_) is int:
+        kept = class_attribute(shape.cls, "_value2member_map_").get(value._value_)
+        if kept is value or (kept is None and value._name_ is None):  # early releases of 3.11 don't keep them all
+            return Code.ENUM, [shape.ref, value._value_]
     raise Refused("it is not a member of its own enum")
 
 

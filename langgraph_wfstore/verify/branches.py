@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..backends.base import KEPT, BranchRow, RecordRow, Tail
 from ..canonical import utf8
 from ..format import Record
-from ..records import BranchRecord
+from ..records import BranchRecord, SwitchRecord
 from ..view import Entry
 
 
@@ -42,6 +42,10 @@ class BranchReplay:
                 starts[record.number] = record
                 self._starts[record.first] = record
                 current = record.number if record.current else current
+            elif isinstance(record, SwitchRecord):
+                current = record.number
+                if record.checkpoint not in self._by_id:
+                    self._add("thread", f"the checkpoint that made branch {record.number} current is not there")
         roots = [e for e in self._entries.values() if not e.namespace and e.row is not None]
         for entry in sorted(roots, key=lambda e: e.row.seq if e.row is not None else 0):
             self._check(entry)

@@ -20,13 +20,14 @@ from typing import Any
 import zstandard
 
 DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
-KINDS = ("checkpoint", "write", "branch", "removal")
+KINDS = ("checkpoint", "write", "branch", "removal", "switch")
 KEYS = {
     "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id "
     "parents run_id source step ts updated_channels v versions_seen",
     "write": "checkpoint_id format kind namespace task_id task_path writes",
     "branch": "base current first format kind name number",
     "removal": "digest format kind reason removed",
+    "switch": "checkpoint format kind number",
 }
 KEPT, SKELETON = 0, 2
 OBJECT, LIST, MAP = 0, 1, 2
@@ -580,7 +581,13 @@ class Thread:
                 self.problem(row, "it does not start the next branch")
             base = None if value["base"] is None else by_id[read_digest(value["base"])].number
             expected.append((number, utf8(decode_text(value["name"])), base))
-            current = number if value["current"] else current
+        for row in (r for r in self.rows if r.value and r.kind in (2, 4)):
+            if row.kind == 2:
+                current = row.value["number"] if row.value["current"] else current
+            else:
+                current = row.value["number"]
+                if read_digest(row.value["checkpoint"]) not in by_id:
+                    self.problem(row, "its checkpoint is not there")
         if self.branch_rows != expected:
             self.report.problems.append("branches: the table says something else than the records")
         nested = any(r.kind == 0 and r.columns[1] != 0 for r in self.rows)

@@ -29,6 +29,7 @@ from langgraph_wfstore.records import (
     Ref,
     RemovalRecord,
     SealRecord,
+    SwitchRecord,
     Write,
     WriteRecord,
 )
@@ -191,12 +192,14 @@ RECORDS: list[tuple[Kind, Any]] = [
     (Kind.BRANCH, BranchRecord(1, "fork-1", ID[0], ID[1], True)),
     (Kind.BRANCH, BranchRecord(2, "\ud800", None, ID[2], False)),
     (Kind.REMOVAL, RemovalRecord("prune", 12, ID[3])),
+    (Kind.SWITCH, SwitchRecord(1, ID[4])),
 ]
 BODIES = {
     Kind.CHECKPOINT: format.checkpoint_body,
     Kind.WRITE: format.write_body,
     Kind.BRANCH: format.branch_body,
     Kind.REMOVAL: format.removal_body,
+    Kind.SWITCH: format.switch_body,
 }
 TEXTS = [
     "",

@@ -1,0 +1,122 @@
+"""What a caller can get wrong is told as what it is, and the store's own view reads what the saver wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from langgraph_wfstore import DecodeError, IntegrityError, WfStore, WfStoreError, WfStoreSaver
+
+
+@dataclass
+class Point:
+    x: int
+
+
+def put(saver: WfStoreSaver, thread_id: Any, value: Any) -> None:
+    checkpoint = empty_checkpoint()
+    checkpoint["channel_values"], checkpoint["channel_versions"] = {"a": value}, {"a": 1}
+    config: Any = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+    saver.put(config, checkpoint, {"source": "input", "step": -1}, {"a": 1})
+
+
+@pytest.fixture
+def saver():
+    with WfStoreSaver(":memory:") as saver:
+        yield saver
+
+
+@pytest.mark.parametrize("call", ["prune", "delete_for_runs"])
+def test_one_text_is_not_taken_for_a_list_of_its_characters(saver, call):
+    put(saver, "a", 1)
+    with pytest.raises(TypeError, match="list"):
+        getattr(saver, call)("a")
+    assert [info.thread_id for info in saver.store.threads()] == ["a"]
+
+
+@pytest.mark.parametrize("limit", [1.5, "1", True])
+def test_a_limit_that_is_no_int_is_a_type_error(saver, limit):
+    with pytest.raises(TypeError, match="limit"):
+        saver.list({"configurable": {"thread_id": "t"}}, limit=limit)
+
+
+@pytest.mark.parametrize("config", [{}, {"configurable": None}, {"configurable": {}}])
+def test_a_config_without_a_thread_says_so(saver, config):
+    with pytest.raises(TypeError, match="thread_id"):
+        saver.get_tuple(config)
+
+
+@pytest.mark.parametrize("key", ["checkpoint_ns", "checkpoint_id", "branch"])
+def test_a_key_that_is_no_text_says_so(saver, key):
+    with pytest.raises(TypeError, match=key):
+        saver.get_tuple({"configurable": {"thread_id": "t", key: 5}})
+
+
+def test_a_thread_is_found_by_the_number_it_was_put_with(saver):
+    put(saver, 7, 1)
+    assert saver.store.thread(7).thread_id == saver.store.thread("7").thread_id == "7"
+    with pytest.raises(TypeError, match="thread_id"):
+        saver.store.thread(None)
+
+
+@pytest.mark.parametrize("url", ["file:agent.db", "sqlite:///agent.db?mode=ro", "agent\0.db", "mysql://host/db"])
+def test_a_url_that_is_no_path_of_a_file_is_refused(url):
+    with pytest.raises(WfStoreError):
+        WfStore.open(url)
+
+
+def test_the_view_of_a_strict_saver_is_strict():
+    with WfStoreSaver(":memory:", strict=True) as saver:
+        put(saver, "t", Point(1))
+        with pytest.raises(DecodeError):
+            saver.store.thread("t").checkpoints()
+
+
+def test_the_view_reads_with_the_saver_s_own_serializer():
+    with WfStoreSaver(":memory:", serde=JsonPlusSerializer(allowed_msgpack_modules=[Point])) as saver:
+        put(saver, "t", Point(1))
+        assert saver.store.thread("t").checkpoints()[0].values == {"a": Point(1)}
+
+
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM lineage", "UPDATE lineage SET no = 77", "UPDATE lineage SET secret = 1.5"]
+)
+def test_a_thread_without_its_lineage_is_damaged_not_absent(tmp_path: Path, damage: str):
+    path = tmp_path / "agent.db"
+    with WfStoreSaver(path) as saver:
+        put(saver, "t", 1)
+    with sqlite3.connect(path) as db:
+        db.execute(damage)
+    db.close()
+    with WfStoreSaver(path) as saver:
+        for work in (lambda: saver.get_tuple({"configurable": {"thread_id": "t"}}), lambda: put(saver, "t", 2)):
+            with pytest.raises(IntegrityError):
+                work()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE object SET tag = x'00'",
+        "UPDATE object SET nonce = 5",
+        "UPDATE record SET refs = 1.5",
+        "UPDATE record SET position = x'00'",
+        "UPDATE thread SET current = x'00'",
+        "UPDATE thread SET life = x'00'",
+    ],
+)
+def test_a_cell_of_another_type_is_damage(tmp_path: Path, damage: str):
+    path = tmp_path / "agent.db"
+    with WfStoreSaver(path) as saver:
+        put(saver, "t", "value")
+    with sqlite3.connect(path) as db:
+        db.execute(damage)
+    db.close()
+    with WfStoreSaver(path) as saver, pytest.raises(IntegrityError):
+        saver.get_tuple({"configurable": {"thread_id": "t"}})
