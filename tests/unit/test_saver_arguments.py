@@ -71,11 +71,11 @@ def test_a_url_that_is_no_path_of_a_file_is_refused(url):
         WfStore.open(url)
 
 
-def test_the_view_of_a_strict_saver_is_strict():
-    with WfStoreSaver(":memory:", strict=True) as saver:
+def test_the_view_of_a_strict_saver_is_strict(tmp_path: Path):
+    with WfStoreSaver(tmp_path / "agent.db") as saver:
         put(saver, "t", Point(1))
-        with pytest.raises(DecodeError):
-            saver.store.thread("t").checkpoints()
+    with WfStoreSaver(tmp_path / "agent.db", strict=True) as saver, pytest.raises(DecodeError):
+        saver.store.thread("t").checkpoints()
 
 
 def test_the_view_reads_with_the_saver_s_own_serializer():
