@@ -327,7 +327,7 @@ class SqliteBackend:
             self._rewrite(db, change)
             return True
 
-        self._queue.run(work)
+        self._queue.run(work, erase=True)
 
     @staticmethod
     def _rewrite(db: sqlite3.Connection, change: Rewrite) -> None:

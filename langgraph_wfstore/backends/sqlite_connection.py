@@ -124,7 +124,6 @@ class Connections:
             uri, uri=True, timeout=self._timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
-        db.execute("PRAGMA secure_delete = ON")
         db.execute("PRAGMA cache_size = -16000")
         if not writing:
             db.execute("PRAGMA query_only = ON")

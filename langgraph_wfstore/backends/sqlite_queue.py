@@ -115,10 +115,16 @@ class WriteQueue:
             raise
         return outcomes
 
-    def run(self, work: Callable[[sqlite3.Connection], bool]) -> None:
-        """One transaction of its own; Stale if `work` returns False."""
+    def run(self, work: Callable[[sqlite3.Connection], bool], *, erase: bool = False) -> None:
+        """One transaction of its own; Stale if `work` returns False.
+
+        Args:
+            work: what to do in it.
+            erase: overwrite what is deleted with zeros, so that no byte of it stays in free pages.
+        """
         with self._lock, translated(self._connections.path):
             db = self._connections.writer()
+            db.execute(f"PRAGMA secure_delete = {'ON' if erase else 'OFF'}")
             db.execute("BEGIN IMMEDIATE")
             try:
                 good = work(db)
@@ -127,6 +133,8 @@ class WriteQueue:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+            finally:
+                db.execute("PRAGMA secure_delete = OFF")
         if not good:
             raise Stale
 
