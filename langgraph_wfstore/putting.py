@@ -260,7 +260,7 @@ def _checkpoint_plan(
             made.append(_switch(line, name, seq + 1))
         switch = line.branch.number if line.becomes_current else None
     rows = _sealed(view, made)
-    batch = _append(view, placement, rows)
+    batch = _append(view, backend, placement, rows, record.run_id)
     batch.positions = spot.moved
     batch.branches = branches
     batch.switch = switch
@@ -316,7 +316,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     name = record_id(Kind.WRITE, body)
     row = RecordRow(view.last + 1, WRITE, name, KEPT, body, None, None, anchor, *(None,) * 7, refs=refs)
     made: list[Made] = [(row, record)]
-    batch = _append(view, placement, _sealed(view, made) if new.ends_run else [row])
+    batch = _append(view, backend, placement, _sealed(view, made) if new.ends_run else [row], new.run_id)
     return Plan(batch, [(batch.records[0], record)], placement)
 
 
@@ -395,9 +395,12 @@ def _sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
     return rows
 
 
-def _append(view: ThreadView, placement: Placement, rows: list[RecordRow]) -> Append:
+def _append(
+    view: ThreadView, backend: Backend, placement: Placement, rows: list[RecordRow], run_id: str | None
+) -> Append:
     assert view.row is not None
-    return Append(view.row, view.standing, rows, placement.rows)
+    run = None if run_id is None else run_hash(backend.store_secret, run_id)
+    return Append(view.row, view.standing, rows, placement.rows, run=run)
 
 
 def _by_name(item: tuple[str, Any]) -> bytes:

@@ -166,6 +166,7 @@ class Append:
         branches: branches that are new or whose head moves.
         switch: the branch that becomes current.
         nested: whether the thread gets its first checkpoint below the root.
+        run: keyed hash of the run it belongs to; it is stale if that run was deleted.
     """
 
     thread: ThreadRow
@@ -176,6 +177,7 @@ class Append:
     branches: list[BranchRow] = field(default_factory=list)
     switch: int | None = None
     nested: bool = False
+    run: bytes | None = None
 
 
 @dataclass(slots=True)

@@ -220,6 +220,8 @@ class MemoryBackend:
 
     def _append(self, batch: Append) -> bool:
         row = batch.thread
+        if batch.run in self._deleted_runs:
+            return False
         if row.number is None and (batch.expect.last or not self._create(row)):
             return False
         number = row.number or 0

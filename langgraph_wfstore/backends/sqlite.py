@@ -240,6 +240,8 @@ class SqliteBackend:
                 number, lineage = row.number, row.lineage or 0
                 if _standing(db, number) != batch.expect:
                     return False
+            if batch.run and db.execute("SELECT 1 FROM deleted_run WHERE hash = ?", (batch.run,)).fetchone():
+                return False
             low, place = number << 32, lineage << 32
             db.executemany(_INSERT_RECORD, [(low | r[0], *r[1:4], pack(r[4]), *r[5:]) for r in batch.records])
             if batch.objects:

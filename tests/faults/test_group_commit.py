@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from langgraph_wfstore import BackendUnavailableError, WfStoreSaver
+from langgraph_wfstore import BackendUnavailableError, ThreadDeletedError, WfStoreSaver
 from langgraph_wfstore.backends.base import Append
 from langgraph_wfstore.backends.sqlite_queue import Ticket, WriteQueue
 from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
+from langgraph_wfstore.views import Views
 
 WRITERS = 12
 
@@ -309,3 +310,24 @@ def test_what_was_prepared_on_top_of_a_creation_that_failed_does_not_land_alone(
     saver.put(config_of("t"), checkpoint, metadata_of(), {})
     assert_sound(saver, "t")
     assert len(saver.get_tuple(config_of("t")).pending_writes) == 2
+
+
+def test_a_put_that_was_prepared_before_its_run_was_deleted_is_refused(
+    saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deletion is looked at again in the transaction of the append, not only when the append was prepared."""
+    append = Views.append
+
+    def delete_in_between(self: Views, view: Any, encode: Any, plan: Any) -> None:
+        def late(encoded: Any) -> Any:
+            prepared = plan(encoded)
+            if prepared is not None:
+                saver.store.backend.mark_deleted_runs([prepared.batch.run])
+            return prepared
+
+        append(self, view, encode, late)
+
+    monkeypatch.setattr(Views, "append", delete_in_between)
+    with pytest.raises(ThreadDeletedError):
+        saver.put(config_of(), checkpoint_of(), metadata_of(0, run_id="doomed"), {})
+    assert list(saver.list(None)) == []
