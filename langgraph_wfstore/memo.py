@@ -38,6 +38,13 @@ class _Pause:
         self._depth = 0
         self._was_enabled = False
 
+    def after_fork_in_child(self) -> None:
+        """Those who paused the collector are not here to start it again, nor is whoever held the lock."""
+        if self._depth and self._was_enabled:
+            gc.enable()
+        self._lock = Lock()
+        self._depth = 0
+
     def __enter__(self) -> None:
         with self._lock:
             if not self._depth:
@@ -55,14 +62,7 @@ class _Pause:
 _paused = _Pause()
 
 
-def _after_fork_in_child() -> None:
-    """Those who paused the collector are not here to start it again."""
-    if _paused._depth and _paused._was_enabled:
-        gc.enable()
-    _paused.__init__()  # type: ignore[misc]  # begin anew, with a lock that nobody holds
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=_paused.after_fork_in_child)
 
 
 def collector_paused_for(elements: int) -> AbstractContextManager[None]:

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import BackendUnavailableError, IntegrityError, WfStoreError
@@ -208,12 +208,12 @@ def _statements(script: str) -> list[str]:
     return [s for s in "\n".join(lines).split(";") if s.strip()]
 
 
-def _patiently(work: object, timeout: float) -> None:
+def _patiently(work: Callable[[], object], timeout: float) -> None:
     """Retry while another process holds the file: changing the journal mode does not wait by itself."""
     deadline = time.monotonic() + timeout
     while True:
         try:
-            work()  # type: ignore[operator]  # a lambda
+            work()
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

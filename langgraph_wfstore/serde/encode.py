@@ -42,10 +42,6 @@ def encode_int(value: int, policy: Policy | None = None) -> Encoded:
     return Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 
 
-def _encode_float(value: float, policy: Policy) -> Encoded:
-    return INLINE, value
-
-
 def _encode_datetime(value: datetime.datetime, policy: Policy) -> Encoded:
     parts = [value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond]
     return Code.DATETIME, [*parts, value.fold, _checked_zone(value.tzinfo)]
@@ -64,7 +60,7 @@ def _checked_zone(zone: datetime.tzinfo | None) -> datetime.tzinfo | None:
 
 
 def _encode_timezone(value: datetime.timezone, policy: Policy) -> Encoded:
-    arguments: tuple[Any, ...] = value.__reduce__()[1]  # type: ignore[assignment]
+    arguments: tuple[Any, ...] = value.__reduce__()[1]  # type: ignore[assignment]  # typeshed knows no more than object
     offset, *name = arguments
     return Code.TIMEZONE, [offset.days, offset.seconds, offset.microseconds, *name]
 
@@ -108,7 +104,7 @@ def _encode_default_dict(value: defaultdict[Any, Any], policy: Policy) -> Encode
     if factory is None:
         return Code.DEFAULTDICT, [None, pairs]
     if issubclass(type(factory), type):
-        name = class_name(factory)  # type: ignore[arg-type]
+        name = class_name(factory)  # type: ignore[arg-type]  # a class, by the line above
         if SAFE_FACTORIES.get(name[1]) is factory:
             return Code.DEFAULTDICT, [name[1], pairs]
         if policy.names(*name) and find_class(*name) is factory:

@@ -123,7 +123,7 @@ def _zone(value: Any) -> datetime.tzinfo | None:
 
 def _datetime(reader: Reader, data: bytes) -> datetime.datetime:
     *numbers, fold, zone = reader.parts(data, 9)
-    return datetime.datetime(*as_ints(numbers), tzinfo=_zone(zone), fold=as_ints([fold])[0])  # type: ignore[misc, arg-type]
+    return datetime.datetime(*as_ints(numbers), tzinfo=_zone(zone), fold=as_ints([fold])[0])  # type: ignore[misc, arg-type]  # *ints
 
 
 def _date(reader: Reader, data: bytes) -> datetime.date:
@@ -132,7 +132,7 @@ def _date(reader: Reader, data: bytes) -> datetime.date:
 
 def _time(reader: Reader, data: bytes) -> datetime.time:
     *numbers, fold, zone = reader.parts(data, 6)
-    return datetime.time(*as_ints(numbers), tzinfo=_zone(zone), fold=as_ints([fold])[0])  # type: ignore[misc, arg-type]
+    return datetime.time(*as_ints(numbers), tzinfo=_zone(zone), fold=as_ints([fold])[0])  # type: ignore[misc, arg-type]  # *ints
 
 
 def _timedelta(reader: Reader, data: bytes) -> datetime.timedelta:
