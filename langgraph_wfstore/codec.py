@@ -14,9 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .collector import collector_paused_for
+from .elements import Leaf
 from .errors import DecodeError, UnsupportedValueError, WfStoreError
 from .lists import FLAG_BITS, FLAGS, get_varint, put_varint
-from .memo import Leaf, Memo, Shelf, collector_paused_for
+from .memo import Memo
+from .shelf import Shelf
 
 ELEMENT, CHUNK, PACK = 0, 1, 2
 SMALL_ELEMENT = 64  # bytes; smaller elements share a pack

@@ -7,9 +7,9 @@ from operator import itemgetter
 
 from .backends.base import Backend
 from .errors import BranchNotFoundError
-from .memo import Shelf
 from .order import belongs, branch_named
 from .reading import Loaded, Need, Outline, load
+from .shelf import Shelf
 from .view import Entry, ThreadView, entries_of, numbers_of, read_rows, space_of
 
 _BLOCK = 256

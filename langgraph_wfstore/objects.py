@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from .backends.base import LIST, LOOKED_UP, MAP, OBJECT, ObjectRow
 from .canonical import digest
 from .codec import Encoded, EncodedList, EncodedMap
+from .elements import Leaf
 from .lists import FLAG_BITS, StoredList, items_of, list_id, pack_numbers, splice_for
-from .memo import Leaf
 from .records import Ref
 
 _KEYS_HELD = 200_000

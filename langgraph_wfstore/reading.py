@@ -10,12 +10,13 @@ from typing import Any
 from .backends.base import LIST, MAP, OBJECT, Backend, ObjectRow
 from .canonical import Version, hex_id
 from .codec import Codec
+from .elements import Leaf
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
 from .lists import FLAG_BITS, StoredList, apply_splice, base_of, unpack_numbers
-from .memo import Leaf, Shelf
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
+from .shelf import Shelf
 
 FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
 

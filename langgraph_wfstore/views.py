@@ -14,9 +14,10 @@ from typing import TypeVar
 from .backends.base import Backend, Stale, Tail, ThreadRow
 from .canonical import utf8
 from .errors import BackendUnavailableError, ThreadNotFoundError
-from .memo import Memo, Shelf
+from .memo import Memo
 from .order import await_parents
 from .putting import Plan
+from .shelf import Shelf
 from .view import ThreadView
 
 _VIEWS_HELD = 256

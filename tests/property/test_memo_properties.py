@@ -14,9 +14,11 @@ from plain_puts import examples
 from pydantic import BaseModel
 
 from langgraph_wfstore.codec import Codec
+from langgraph_wfstore.elements import Leaf
 from langgraph_wfstore.errors import WfStoreError
-from langgraph_wfstore.memo import Leaf, Memo, Shelf
+from langgraph_wfstore.memo import Memo
 from langgraph_wfstore.serde import WfSerializer
+from langgraph_wfstore.shelf import Shelf
 
 SERDE = WfSerializer()
 NUMBERS = st.integers(0, 9)
