@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .collector import collector_paused_for
-from .elements import Leaf
+from .elements import Known, Leaf
 from .errors import DecodeError, UnsupportedValueError, WfStoreError
 from .lists import FLAG_BITS, FLAGS, get_varint, put_varint
 from .memo import Memo
@@ -117,15 +117,12 @@ class Codec:
         data = bytes(data)
         return Leaf(tag, data, hashlib.sha256(data).digest())
 
-    def _element(self, value: Any) -> Leaf:
-        memo = self.memo
-        known = memo.recall(value)
-        if known is not None:
-            return known
-        look = memo.look(value)
+    def _unknown(self, value: Any) -> Leaf:
+        """The serialized form of an element that is not known, and is from now on."""
+        look = self.memo.look(value)
         leaf = self._leaf(value)
         if look is not None:
-            memo.remember(value, look, leaf)
+            self.memo.remember(value, Known(look, leaf))
         return leaf
 
     def _map(self, value: dict[Any, Any]) -> Encoded:
@@ -144,8 +141,8 @@ class Codec:
         """The list by element, or None if it is small enough to be one object."""
         if all(type(v) in _SCALARS or (type(v) is str and len(v) <= _SHORT_TEXT) for v in value):
             return self._run(value)
-        recall = self.memo.recall
-        leaves = [recall(v) or self._element(v) for v in value]
+        recalled = self.memo.recall_all(value)
+        leaves = [leaf or self._unknown(v) for v, leaf in zip(value, recalled, strict=True)]
         sizes = [leaf.size for leaf in leaves]
         if len(leaves) < 8 and sum(sizes) < SMALL_LIST:
             return None
@@ -200,15 +197,17 @@ class Codec:
                 f"({type(error).__name__}: {error}); open the store with the serde that wrote them"
             ) from error
 
-    def decode_element(self, name: bytes, leaf: Leaf, shelf: Shelf) -> Any:
-        """An independent value of a list element; `name` is its object id."""
+    def decode_element(self, name: bytes, number: int, get: Callable[[bytes, int], Leaf], shelf: Shelf) -> Any:
+        """An independent value of a list element, by its object id and number; see `decode_list`."""
         template = shelf.templates.get(name)
         if template is not None:
             return self.memo.copy(template)
+        leaf = get(name, number)
         value = self.decode(leaf)
-        template = self.memo.template(value, leaf)
-        if template is None:
+        shape = self.memo.look(value)
+        if shape is None:
             return value
+        template = Known(shape, leaf)
         if shelf.get(name) is not None:
             shelf.templates[name] = template
         return self.memo.copy(template)
@@ -231,17 +230,21 @@ class Codec:
             if type(run) is not list:
                 raise DecodeError("the chunks of a list do not make a list; run thread.verify()")
             return run
-        templates, copy = shelf.templates, self.memo.copy
         out: list[Any] = []
         with collector_paused_for(len(names)):
-            for name, number in zip(names, numbers, strict=True):
-                template = templates.get(name)
-                if template is not None:
-                    out.append(copy(template))
-                elif number & FLAGS == ELEMENT:
-                    out.append(self.decode_element(name, get(name, number >> FLAG_BITS), shelf))
+            at = 0
+            while at < len(names):
+                block = shelf.block(names, at)
+                if block is not None:
+                    out += self.memo.copies(block)
+                    at += len(block)
+                    continue
+                name, number = names[at], numbers[at]
+                if number & FLAGS == ELEMENT:
+                    out.append(self.decode_element(name, number >> FLAG_BITS, get, shelf))
                 else:
                     out += [self.decode(element) for element in unpack(get(name, number >> FLAG_BITS).data)]
+                at += 1
         return out
 
     def decode_map(self, shell: Leaf, holes: Sequence[tuple[int, list[Any]]]) -> dict[Any, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import marshal
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 
 SCALARS = frozenset({str, int, bool, bytes, type(None)})
 EMPTIABLE = frozenset({list, dict, set})
 MARSHAL_VERSION = 2  # later versions write references, which depend on reference counts
+_PARTS_HELD = 10_000
+_T = TypeVar("_T")
+_set = object.__setattr__
 
 
 class Leaf:
@@ -36,36 +39,40 @@ class Shape:
     """All that the bytes of a model depend on, as it was when it was looked at.
 
     Attributes:
-        fields: the fields' values, containers copied.
-        types: the exact type of every field's value.
-        nested: name and content of those containers, and of floats, whose zeros are equal and differ.
+        fields: the fields' values, containers copied; `names` and `types` are their names and exact types, in order.
+        nested: name and content of the containers that are not empty, and of floats, whose zeros are equal and differ.
+        fresh: name and type of the empty containers.
     """
 
-    __slots__ = ("cls", "extra", "fields", "fields_set", "nested", "types")
+    __slots__ = ("cls", "extra", "fields", "fields_set", "fresh", "names", "nested", "types")
 
     def __init__(self, model: Any) -> None:
         self.cls: Any = type(model)
         self.fields: dict[str, Any] = dict(model.__dict__)
-        self.types = [*map(type, self.fields.values())]
-        self.fields_set = frozenset(model.__pydantic_fields_set__)
+        self.names = _shared(tuple(self.fields))
+        self.types = _shared(tuple(map(type, self.fields.values())))
+        self.fields_set = _shared(frozenset(model.__pydantic_fields_set__))
         self.extra = model.__pydantic_extra__ is not None
+        fresh: list[tuple[str, type]] = []
         nested: list[tuple[str, bytes]] = []
         for name, value in self.fields.items():
             kind = type(value)
             if kind in EMPTIABLE and not value:
                 self.fields[name] = kind()
+                fresh.append((name, kind))
             elif kind not in SCALARS:
                 orjson.dumps(value)  # refuses bytes and buffers (arrays, ...), which marshal writes all alike
                 nested.append((name, marshal.dumps(value, MARSHAL_VERSION)))
+        self.fresh = _shared(tuple(fresh))
         self.nested = tuple(nested)
         for name, raw in nested:
             self.fields[name] = marshal.loads(raw)
 
     def fits(self, model: Any) -> bool:
-        """Whether nothing has changed: equal values of the same types, the same bytes where that says too little."""
+        """Whether a model looks like this: equal values, types and, where that says too little, bytes."""
         fields = model.__dict__
         try:
-            if fields != self.fields or [*map(type, fields.values())] != self.types:
+            if fields != self.fields or tuple(map(type, fields.values())) != self.types or tuple(fields) != self.names:
                 return False
         except Exception:  # noqa: BLE001  # an array, say, which has no single truth: it was not there before
             return False
@@ -81,6 +88,27 @@ class Shape:
             and bool(model.__pydantic_fields_set__ == self.fields_set)
         )
 
+    def copy(self) -> Any:
+        """A new model that looks like this; it shares no mutable container with anything else."""
+        fields = self.fields.copy()
+        for name, kind in self.fresh:
+            fields[name] = kind()
+        for name, raw in self.nested:
+            fields[name] = marshal.loads(raw)
+        model = object.__new__(self.cls)
+        _set(model, "__dict__", fields)
+        _set(model, "__pydantic_fields_set__", set(self.fields_set))
+        _set(model, "__pydantic_extra__", {} if self.extra else None)
+        _set(model, "__pydantic_private__", None)
+        return model
+
+
+class Known(NamedTuple):
+    """What a model looks like that has a certain serialized form."""
+
+    shape: Shape
+    leaf: Leaf
+
 
 def _marshalled(value: Any) -> bytes | None:
     try:
@@ -89,17 +117,11 @@ def _marshalled(value: Any) -> bytes | None:
         return None
 
 
-class Template:
-    """A decoded model from which independent copies are made.
+_parts: dict[Any, Any] = {}
 
-    Attributes:
-        fresh: name and type of the fields that are empty containers.
-    """
 
-    __slots__ = ("fresh", "leaf", "shape")
-
-    def __init__(self, shape: Shape, leaf: Leaf) -> None:
-        self.shape = shape
-        self.leaf = leaf
-        nested = {name for name, _ in shape.nested}
-        self.fresh = [(n, type(v)) for n, v in shape.fields.items() if type(v) in EMPTIABLE and n not in nested]
+def _shared(part: _T) -> _T:
+    """The one object that stands for all equal ones: models of a class have most of their shape in common."""
+    if len(_parts) >= _PARTS_HELD:
+        _parts.clear()
+    return cast("_T", _parts.setdefault(part, part))

@@ -7,43 +7,63 @@ every time, nested containers included), and what is handed out shares no mutabl
 
 from __future__ import annotations
 
-import marshal
-import weakref
-from threading import Lock
+from collections.abc import Sequence
 from typing import Any
 
-from .elements import Leaf, Shape, Template
+from pydantic import BaseModel
 
-_set = object.__setattr__
-_FIRST_LIMIT = 4096
-
-
-class _Known(weakref.ref[Any]):
-    """A live model that was looked at: one object per model, since there are many."""
-
-    __slots__ = ("leaf", "shape")
-    leaf: Leaf
-    shape: Shape
+from .blocks import SIZE, Block
+from .elements import Known, Leaf, Shape
 
 
 class Memo:
-    """The elements of one saver that are known, by identity of the live object.
+    """What live elements look like, by identity of the live object.
+
+    That an element is known is only a hint where to look: what counts is that it looks as it did, so that neither an
+    element that was changed nor another one in the place of one that is gone is mistaken for it.
 
     Args:
-        capacity: how many live elements to remember; the oldest half goes when it is reached.
+        capacity: how many elements to remember at the most; the older half goes when it is reached.
     """
 
     def __init__(self, capacity: int = 60_000) -> None:
-        self._capacity = capacity
-        self._limit = min(capacity, _FIRST_LIMIT)
-        self._known: dict[int, _Known] = {}
+        self._half = max(1, capacity // 2)
+        self._known: dict[int, Known] = {}
+        self._before: dict[int, Known] = {}
+        self._blocks: dict[int, Block] = {}
         self._models: dict[type, bool] = {}
-        self._lock = Lock()
 
     def recall(self, value: Any) -> Leaf | None:
         """The serialized form of `value`, if it is known and nothing in it has changed."""
-        known = self._known.get(id(value))
-        return known.leaf if known is not None and known() is value and known.shape.fits(value) else None
+        known = self._known.get(id(value)) or self._before.get(id(value))
+        return known.leaf if known is not None and _is_like(value, known.shape) else None
+
+    def recall_all(self, values: Sequence[Any]) -> list[Leaf | None]:
+        """For each of the elements of a list what `recall` gives."""
+        found: list[Leaf | None] = []
+        at = alone = 0
+        while at < len(values):
+            value = values[at]
+            block = self._blocks.get(id(value))
+            if block is not None and block.holds(values[at : at + len(block)]):
+                found += block.leaves
+                at += len(block)
+                alone = 0
+                continue
+            leaf = self.recall(value)
+            found.append(leaf)
+            at += 1
+            alone = 0 if leaf is None else alone + 1
+            if alone == SIZE:
+                self._join(values[at - SIZE : at])
+                alone = 0
+        return found
+
+    def _join(self, values: Sequence[Any]) -> None:
+        """From now on look together at elements that were recalled one by one and stand side by side."""
+        members = [self._known.get(id(value)) or self._before.get(id(value)) for value in values]
+        if None not in members:
+            self._enter(values, Block([known for known in members if known is not None]))
 
     def look(self, value: Any) -> Shape | None:
         """What to keep from before `value` is serialized, so that a change during it is noticed later.
@@ -54,7 +74,7 @@ class Memo:
         kind = type(value)
         is_model = self._models.get(kind)
         if is_model is None:
-            is_model = hasattr(kind, "__pydantic_fields_set__") and hasattr(kind, "__weakref__")
+            is_model = issubclass(kind, BaseModel)
             if len(self._models) < 10_000:
                 self._models[kind] = is_model
         if not is_model or value.__pydantic_extra__ or value.__pydantic_private__ is not None:
@@ -64,47 +84,34 @@ class Memo:
         except (ValueError, TypeError):  # a field holds what marshal or orjson does not write
             return None
 
-    def remember(self, value: Any, shape: Shape, leaf: Leaf) -> None:
-        """Remember that `value`, which looked like this before it was serialized, is `leaf`."""
-        known = _Known(value)
-        known.shape = shape
-        known.leaf = leaf
-        if len(self._known) >= self._limit:
-            self._forget()
+    def remember(self, value: Any, known: Known) -> None:
+        """Remember `value`, which looked like this before it was serialized."""
+        self._turn(1)
         self._known[id(value)] = known
 
-    def unlock(self) -> None:
-        """A lock that nobody holds, for a forked child."""
-        self._lock = Lock()
+    def _enter(self, models: Sequence[Any], block: Block) -> None:
+        self._turn(len(models))
+        self._known.update(zip(map(id, models), block.members, strict=True))
+        self._blocks[id(models[0])] = block
 
-    def _forget(self) -> None:
-        """Forget the dead; and if too many live, the older half of them."""
-        with self._lock:
-            if len(self._known) < self._limit:
-                return
-            living = [(key, known) for key, known in list(self._known.items()) if known() is not None]
-            if len(living) > self._capacity // 2:
-                living = living[-self._capacity // 2 :]
-            self._known = dict(living)
-            self._limit = min(self._capacity, max(_FIRST_LIMIT, 2 * len(living)))
+    def _turn(self, more: int) -> None:
+        """Forget the older half if so many more are too many."""
+        if len(self._known) + more > self._half and self._known:
+            self._before, self._known = self._known, {}
+            self._blocks = {key: block for key, block in list(self._blocks.items()) if key in self._before}
 
-    def template(self, model: Any, leaf: Leaf) -> Template | None:
-        """A template of a freshly decoded model, which nobody else may hold; None if it cannot be copied safely."""
-        shape = self.look(model)
-        return None if shape is None else Template(shape, leaf)
-
-    def copy(self, template: Template) -> Any:
+    def copy(self, known: Known) -> Any:
         """An independent copy, remembered, so that it need not be serialized if it comes back unchanged."""
-        shape = template.shape
-        fields = shape.fields.copy()
-        for name, kind in template.fresh:
-            fields[name] = kind()
-        for name, raw in shape.nested:
-            fields[name] = marshal.loads(raw)
-        model = shape.cls.__new__(shape.cls)
-        _set(model, "__dict__", fields)
-        _set(model, "__pydantic_fields_set__", set(shape.fields_set))
-        _set(model, "__pydantic_extra__", {} if shape.extra else None)
-        _set(model, "__pydantic_private__", None)
-        self.remember(model, shape, template.leaf)
+        model = known.shape.copy()
+        self.remember(model, known)
         return model
+
+    def copies(self, block: Block) -> list[Any]:
+        """Independent copies of consecutive elements, remembered."""
+        models = block.copies()
+        self._enter(models, block)
+        return models
+
+
+def _is_like(value: Any, shape: Shape) -> bool:
+    return isinstance(value, BaseModel) and shape.fits(value)

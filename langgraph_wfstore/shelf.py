@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from threading import Lock
 
-from .elements import Leaf, Template
+from .blocks import SIZE, WORTH, Block
+from .elements import Known, Leaf
+
+_NONE: tuple[list[bytes], None] = ([], None)
 
 
 class Shelf:
-    """A bounded cache of stored objects by id: bytes, and a template where there is one.
+    """A bounded cache of stored objects by id: bytes, and where there is one what its element looks like.
 
     Args:
         capacity: how many bytes of serialized objects to keep.
@@ -20,7 +24,8 @@ class Shelf:
         self._held = 0
         self._leaves: OrderedDict[bytes, Leaf] = OrderedDict()
         self.has = self._leaves.__contains__
-        self.templates: dict[bytes, Template] = {}
+        self.templates: dict[bytes, Known] = {}
+        self._blocks: dict[bytes, tuple[list[bytes], Block | None]] = {}
         self._lock = Lock()
 
     def get(self, name: bytes) -> Leaf | None:
@@ -39,6 +44,34 @@ class Shelf:
                 old, gone = self._leaves.popitem(last=False)
                 self._held -= len(gone.data) + 200
                 self.templates.pop(old, None)
+                self._blocks.pop(old, None)
+
+    def block(self, names: Sequence[bytes], start: int) -> Block | None:
+        """The elements of a list from `start` on, as many as have templates and go into a block; None if too few do.
+
+        Blocks are found by their first element, so that a list whose beginning was cut off falls into step with those
+        that are there.
+        """
+        held, block = self._blocks.get(names[start], _NONE)
+        if block is not None:
+            end = start + len(held)
+            if (len(held) == SIZE or end == len(names)) and names[start:end] == held:
+                return block
+        elif names[start] not in self.templates:
+            return None
+        run: list[bytes] = []
+        members: list[Known] = []
+        for name in names[start : start + SIZE]:
+            template = self.templates.get(name)
+            if template is None or (len(run) >= WORTH and len(self._blocks.get(name, _NONE)[0]) == SIZE):
+                break
+            run.append(name)
+            members.append(template)
+        if len(members) < WORTH:
+            return None
+        block = Block(members)
+        self._blocks[run[0]] = run, block
+        return block
 
     def unlock(self) -> None:
         """A lock that nobody holds, for a forked child."""
@@ -49,4 +82,5 @@ class Shelf:
         with self._lock:
             self._leaves.clear()
             self.templates.clear()
+            self._blocks.clear()
             self._held = 0

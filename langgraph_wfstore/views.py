@@ -52,7 +52,6 @@ class Views:
     def after_fork_in_child(self) -> None:
         """Threads that held locks, or had appends on their way, are not here: begin without what they left."""
         self._begin()
-        self.memo.unlock()
         self.shelf.unlock()
 
     def of(self, thread_id: str) -> ThreadView:
