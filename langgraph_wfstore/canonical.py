@@ -5,6 +5,7 @@ FORMAT.md, sections 2 and 3, specifies both; tests/golden holds vectors that nev
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import TypeAlias
 
@@ -15,6 +16,7 @@ Version: TypeAlias = int | str | float
 
 LARGEST_INTEGER = 2**53 - 1
 _PREFIX = b"wfstore/1 "
+_LENGTHS = [size.to_bytes(8, "big") for size in range(1024)]
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
@@ -29,10 +31,16 @@ def digest(kind: str, *parts: bytes) -> bytes:
     Returns:
         32 bytes: SHA-256 over `"wfstore/1 " + kind + NUL + (8-byte big-endian length + part)*`.
     """
-    chunks = [_PREFIX, kind.encode("ascii"), b"\0"]
+    chunks = [_domain(kind)]
     for part in parts:
-        chunks += (len(part).to_bytes(8, "big"), part)
+        size = len(part)
+        chunks += (_LENGTHS[size] if size < len(_LENGTHS) else size.to_bytes(8, "big"), part)
     return hashlib.sha256(b"".join(chunks)).digest()
+
+
+@functools.cache
+def _domain(kind: str) -> bytes:
+    return _PREFIX + kind.encode("ascii") + b"\0"
 
 
 def hex_id(value: bytes) -> str:

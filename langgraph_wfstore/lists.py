@@ -6,15 +6,19 @@ items alone. The storage is a private matter of a store: literal item numbers an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from .canonical import digest
 
-LEAF_MASK = 31
+_ENDS = re.compile(b"[" + b"".join(re.escape(bytes((n,))) for n in range(0, 256, 32)) + b"]")
+_last = itemgetter(-1)
 FLAG_BITS = 2  # an item's flag stands in the lowest bits of its object number
 FLAGS = 3
 LARGEST_GROUP = 1024
+SHORT = 16  # items; a list that is no longer is stored complete
 # A splice may hold so many literal items before it is based on a shallower list instead, by depth of the base.
 LITERALS_AT_DEPTH = (2048, 64)
 
@@ -39,7 +43,7 @@ def _groups(items: Sequence[bytes]) -> list[Sequence[bytes]]:
     """Runs that end at an item whose last byte has its low 5 bits clear; 2 to 1024 items each, the last may be 1."""
     groups: list[Sequence[bytes]] = []
     start = 0
-    for end in [i + 1 for i, item in enumerate(items) if not item[-1] & LEAF_MASK]:
+    for end in map(re.Match.end, _ENDS.finditer(bytes(map(_last, items)))):
         while end - start > LARGEST_GROUP:
             groups.append(items[start : start + LARGEST_GROUP])
             start += LARGEST_GROUP
@@ -91,7 +95,7 @@ def splice_for(numbers: list[int], previous: StoredList | None) -> tuple[bytes, 
     Returns:
         the bytes of the row, and the list they are based on (None: they are complete).
     """
-    base = previous
+    base = previous if len(numbers) > SHORT else None
     while base is not None and base.depth >= len(LITERALS_AT_DEPTH):
         base = base.base
     while base is not None:
@@ -200,6 +204,9 @@ def apply_splice(data: bytes, base: list[int]) -> list[int]:
 
 def pack_numbers(numbers: Iterable[int]) -> bytes:
     """Unsigned integers as bytes."""
+    numbers = [*numbers]
+    if max(numbers, default=0) < 128:
+        return bytes(numbers)
     out = bytearray()
     for number in numbers:
         put_varint(out, number)

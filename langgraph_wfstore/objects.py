@@ -124,6 +124,7 @@ class Placement:
     def __init__(self, lineage: Lineage, numbers: Callable[[list[bytes]], dict[bytes, int]]) -> None:
         self._lineage = lineage
         self._numbers = numbers
+        self._there: dict[bytes, int] = {}
         self._new: dict[tuple[str, bytes], Place] = {}
         self._learned: list[tuple[Leaf, Place]] = []
         self._named: dict[bytes, int] = {}
@@ -142,32 +143,26 @@ class Placement:
         lineage.last += len(self.rows)
 
     def prepare(self, values: Iterable[Encoded]) -> None:
-        """Find every leaf of these values: known here, stored by somebody else, or new."""
-        unknown: dict[tuple[str, bytes], tuple[bytes, Leaf]] = {}
+        """Ask the engine for the large objects of these values that are not known here: somebody may have stored them.
+
+        Whether a small one is stored already is known here, or it is stored again.
+        """
         lineage = self._lineage
-        places = lineage.places
-        for value in values:
-            for leaf in [x for x in _leaves(value) if x.place is None or x.place.lineage is not lineage]:
-                content = (leaf.tag, leaf.key)
-                place = places.get(content)
-                if place is not None:
-                    leaf.place = place
-                elif content not in self._new and content not in unknown:
-                    unknown[content] = (lineage.object_id(leaf), leaf)
-        if not unknown:
+        if lineage.complete:
             return
-        large = [] if lineage.complete else [name for name, leaf in unknown.values() if len(leaf.data) >= LOOKED_UP]
-        there = self._numbers(large) if large else {}
-        for content, (name, leaf) in unknown.items():
-            number = there.get(name)
-            if number is None:
-                number = self._add(name, OBJECT, leaf.tag, leaf.data)
-            place = Place(lineage, number, name)
-            self._new[content] = place
-            self._learned.append((leaf, place))
+        unknown = {
+            lineage.object_id(leaf): None
+            for value in values
+            for leaf in _leaves(value)
+            if leaf.size >= LOOKED_UP
+            and (leaf.place is None or leaf.place.lineage is not lineage)
+            and (leaf.tag, leaf.key) not in lineage.places
+        }
+        if unknown:
+            self._there = self._numbers([*unknown])
 
     def ref(self, value: Encoded, previous: StoredList | None = None) -> Ref:
-        """The reference to a value whose leaves were prepared.
+        """The reference to a value that was prepared; what is new of it is added.
 
         Args:
             value: the encoded value.
@@ -188,14 +183,26 @@ class Placement:
     def _place(self, leaf: Leaf) -> Place:
         place = leaf.place
         if place is not None and place.lineage is self._lineage:
-            return place  # type: ignore[no-any-return]  # Leaf.place is Any to keep memo.py below this module
+            return place  # type: ignore[no-any-return]  # Leaf.place is Any to keep elements.py below this module
         content = (leaf.tag, leaf.key)
-        return self._lineage.places.get(content) or self._new[content]
+        place = self._lineage.places.get(content)
+        if place is not None:
+            leaf.place = place
+            return place
+        place = self._new.get(content)
+        if place is None:
+            name = self._lineage.object_id(leaf)
+            number = self._there.get(name)
+            if number is None:
+                number = self._add(name, OBJECT, leaf.tag, leaf.data)
+            place = self._new[content] = Place(self._lineage, number, name)
+            self._learned.append((leaf, place))
+        return place
 
     def _list(self, value: EncodedList, previous: StoredList | None) -> tuple[bytes, int]:
         lineage = self._lineage
         places: list[Place] = [leaf.place for leaf in value.leaves]
-        if any(place is None or place.lineage is not lineage for place in places):
+        if None in places or {place.lineage for place in places} != {lineage}:
             places = [self._place(leaf) for leaf in value.leaves]
         names = [place.id for place in places]
         numbers = [place.flagged for place in places]
