@@ -11,8 +11,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .collector import collector_paused_for
 from .elements import Known, Leaf
@@ -41,16 +40,14 @@ class Serializer(Protocol):
         """The value behind a type tag and bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedList:
+class EncodedList(NamedTuple):
     """A list by element: per item its flag (ELEMENT, CHUNK or PACK) and its serialized form."""
 
     flags: list[int]
     leaves: list[Leaf]
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedMap:
+class EncodedMap(NamedTuple):
     """A dict whose direct lists are stored by element; `holes` gives their positions in the dict's order."""
 
     shell: Leaf

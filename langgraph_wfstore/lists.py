@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple
 
 from .canonical import digest
 
@@ -66,8 +66,7 @@ def items_of(names: Sequence[bytes], numbers: Sequence[int]) -> list[bytes]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredList:
+class StoredList(NamedTuple):
     """A list as a store knows it.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
+import functools
+import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -92,8 +93,20 @@ def new_secret() -> bytes:
 
 
 def nonce_for(secret: bytes, key: bytes) -> bytes:
-    """The nonce of an object under a lineage's secret: 16 bytes."""
-    return hmac.digest(secret, key, "sha256")[:16]
+    """The nonce of an object under a lineage's secret: 16 bytes of HMAC-SHA256."""
+    inner, outer = _begun(secret)
+    message = inner.copy()
+    message.update(key)
+    whole = outer.copy()
+    whole.update(message.digest())
+    return whole.digest()[:16]
+
+
+@functools.lru_cache(maxsize=1024)
+def _begun(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """The two hashes of an HMAC, begun with the key (RFC 2104); going on from a copy takes half the time."""
+    block = secret.ljust(64, b"\0")
+    return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
 
 
 def object_id(tag: str, nonce: bytes, key: bytes) -> bytes:

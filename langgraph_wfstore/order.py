@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .backends.base import CHECKPOINT, Backend, BranchRow, RecordRow
 from .canonical import utf8
@@ -13,8 +14,7 @@ STRIDE_BITS = 20
 _PAGE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A checkpoint that is about to be put.
 
     Attributes:
@@ -152,8 +152,7 @@ def _followers(rows: list[tuple[RecordRow, Entry]], arrival: Arrival) -> set[int
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """The branch a checkpoint goes to.
 
     Attributes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .backends.base import BRANCH, CHECKPOINT, KEPT, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
 from .canonical import Version, hex_id, utf8
@@ -21,16 +22,14 @@ from .view import Entry, Made, ThreadView, anchor_of, run_of, space_of
 _LARGEST_STEP = 2**53 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class RunRead:
+class RunRead(NamedTuple):
     """What a run read before it put anything: the thread's life, and the number of its last record then."""
 
     life: int
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointInput:
+class CheckpointInput(NamedTuple):
     """A checkpoint as it is put.
 
     Attributes:
@@ -63,13 +62,12 @@ class CheckpointInput:
     def parents(self) -> Mapping[str, str]:
         """Per namespace the checkpoint whose superstep this one belongs to."""
         found = self.metadata.get("parents")
-        if not isinstance(found, Mapping):
+        if not found or not isinstance(found, Mapping):
             return {}
         return {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, str) and k != self.namespace}
 
 
-@dataclass(frozen=True, slots=True)
-class WritesInput:
+class WritesInput(NamedTuple):
     """Pending writes as they are put: (index, channel, value), all of one task."""
 
     namespace: str
@@ -82,8 +80,7 @@ class WritesInput:
     ends_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedCheckpoint:
+class EncodedCheckpoint(NamedTuple):
     """The values of a checkpoint, encoded outside the thread's lock, or inherited from its parent."""
 
     channels: dict[str, Encoded | Ref]
@@ -160,26 +157,26 @@ def plan_checkpoint(
         ThreadDeletedError: it belongs to a life or a run that was deleted.
         ConflictError: another content is stored under its id.
     """
-    assert view.row is not None
-    parent = None if new.parent is None else view.entry(backend, new.namespace, new.parent)
-    named = [(new.namespace, new.checkpoint_id)]
+    own = (new.namespace, new.checkpoint_id)
+    existing = view.entry(backend, *own)
+    named: list[tuple[tuple[str, str], Entry | None]] = [(own, existing)]
+    parent = None
     if new.parent is not None:
-        named.append((new.namespace, new.parent))
-    refuse_deleted(view, backend, new.run, _run_id(new), named)
+        parent = view.entry(backend, new.namespace, new.parent)
+        named.append(((new.namespace, new.parent), parent))
+    run_id = _run_id(new)
+    refuse_deleted(view, backend, new.run, run_id, named)
     placement = Placement(view.lineage, _numbers(view, backend))
-    existing = view.entry(backend, new.namespace, new.checkpoint_id)
     values = (*encoded.channels.values(), encoded.metadata, encoded.extra)
-    placement.prepare(value for value in values if value is not None and not isinstance(value, Ref))
+    placement.prepare([value for value in values if value is not None and not isinstance(value, Ref)])
+    parents = new.parents
     record = CheckpointRecord(
         namespace=new.namespace,
         checkpoint_id=new.checkpoint_id,
         parent=_parent_id(existing, new.parent, parent),
         parent_checkpoint_id=new.parent,
         channels=_channels(view, new, encoded, placement, parent),
-        versions_seen=tuple(
-            (node, tuple(sorted(seen.items(), key=_by_name)))
-            for node, seen in sorted(new.versions_seen.items(), key=_by_name)
-        ),
+        versions_seen=tuple([(node, tuple(sorted(seen.items()))) for node, seen in sorted(new.versions_seen.items())]),
         updated_channels=None if new.updated_channels is None else tuple(new.updated_channels),
         v=new.v,
         ts=new.ts,
@@ -187,8 +184,8 @@ def plan_checkpoint(
         extra=None if encoded.extra is None else placement.ref(encoded.extra),
         source=_text(new.metadata.get("source")),
         step=_step(new.metadata.get("step")),
-        run_id=_run_id(new),
-        parents=tuple(sorted(new.parents.items(), key=_by_name)),
+        run_id=run_id,
+        parents=tuple(sorted(parents.items())),
     )
     body = checkpoint_body(record)
     name = record_id(Kind.CHECKPOINT, body)
@@ -200,9 +197,11 @@ def plan_checkpoint(
             f"{hex_id(existing.row.id)}; what was put now is {hex_id(name)}. Nothing was written: give a changed state "
             "a checkpoint id of its own"
         )
-    numbers = {**(parent.numbers() if parent is not None and parent.shown else {}), **placement.numbered}
-    refs = pack_numbers(numbers[ref.id] for ref in refs_of(record))
-    return _checkpoint_plan(view, backend, new, record, body, name, refs, placement)
+    numbers = placement.numbered
+    if parent is not None and parent.shown and any(type(value) is Ref for value in encoded.channels.values()):
+        numbers = {**parent.numbers(), **numbers}
+    refs = pack_numbers([numbers[ref.id] for ref in refs_of(record)])
+    return _checkpoint_plan(view, backend, new, parents, record, body, name, refs, placement)
 
 
 def _parent_id(existing: Entry | None, parent_checkpoint_id: str | None, parent: Entry | None) -> bytes | None:
@@ -217,6 +216,7 @@ def _checkpoint_plan(
     view: ThreadView,
     backend: Backend,
     new: CheckpointInput,
+    parents: Mapping[str, str],
     record: CheckpointRecord,
     body: bytes,
     name: bytes,
@@ -226,7 +226,7 @@ def _checkpoint_plan(
     assert view.row is not None
     deliberate = True if record.source in ("update", "fork") else None
     read = None if new.run is None else new.run.last
-    arrival = Arrival(new.namespace, new.checkpoint_id, new.parent, new.parents, deliberate, read, new.branch)
+    arrival = Arrival(new.namespace, new.checkpoint_id, new.parent, parents, deliberate, read, new.branch)
     seq = view.last + 1
     spot = spot_for(view, backend, arrival, seq)
     line = None if new.namespace else line_for(view, backend, arrival, seq)
@@ -291,8 +291,8 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     Raises:
         ThreadDeletedError: they belong to a life of the thread that was deleted.
     """
-    refuse_deleted(view, backend, new.run, new.run_id, [(new.namespace, new.checkpoint_id)])
     entry = view.entry(backend, new.namespace, new.checkpoint_id)
+    refuse_deleted(view, backend, new.run, new.run_id, [((new.namespace, new.checkpoint_id), entry)])
     stored = entry.effective() if entry is not None else {}
     # Of several writes of one index in a batch the last one counts.
     latest = {idx: (channel, value) for (idx, channel, _), value in zip(new.writes, values, strict=True)}
@@ -321,24 +321,32 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
 
 
 def refuse_deleted(
-    view: ThreadView, backend: Backend, run: RunRead | None, run_id: str | None, named: Sequence[tuple[str, str]]
+    view: ThreadView,
+    backend: Backend,
+    run: RunRead | None,
+    run_id: str | None,
+    named: Sequence[tuple[tuple[str, str], Entry | None]],
 ) -> None:
-    """ThreadDeletedError if an operation, or a checkpoint that it names, belongs to a deleted life or a deleted run."""
+    """ThreadDeletedError if an operation, or a checkpoint that it names, belongs to a deleted life or a deleted run.
+
+    Args:
+        named: namespace and id of those checkpoints, each with what is known of it.
+    """
     if run is not None and run.life != view.life:
         raise _deleted(view, f"its run read life {run.life} of the thread, which has life {view.life} now")
-    entries = {key: view.entry(backend, *key) for key in named}
     run_ids = {run_id} if run_id is not None else set()
-    for key, entry in entries.items():
-        if entry is None or entry.row is None or entry.row.state == KEPT:
-            continue
-        if entry.deleted:
-            raise _deleted(view, f"checkpoint {key[1]!r} was deleted with its run")
-        if entry.record is not None and entry.record.run_id is not None:
-            run_ids.add(entry.record.run_id)
+    unknown = []
+    for key, entry in named:
+        if entry is None or entry.row is None:
+            unknown.append(key)
+        elif entry.row.state != KEPT:
+            if entry.deleted:
+                raise _deleted(view, f"checkpoint {key[1]!r} was deleted with its run")
+            if entry.record is not None and entry.record.run_id is not None:
+                run_ids.add(entry.record.run_id)
     hashes = {run_hash(backend.store_secret, each): each for each in run_ids}
     for gone in backend.deleted_runs(list(hashes)) if hashes else ():
         raise _deleted(view, f"run {hashes[gone]!r} was deleted by delete_for_runs")
-    unknown = [key for key, entry in entries.items() if entry is None or entry.row is None]
     for life, tombstone in backend.tombstones(view.name) if unknown and view.life > 1 else ():
         known = {tombstone[i : i + 8] for i in range(0, len(tombstone), 8)}
         for key in unknown:
@@ -351,6 +359,7 @@ def keyed_hash(secret: bytes, namespace: str, checkpoint_id: str) -> bytes:
     return hmac.digest(secret, b"checkpoint " + utf8(namespace) + b"\0" + utf8(checkpoint_id), "sha256")[:8]
 
 
+@functools.lru_cache(maxsize=1024)
 def run_hash(secret: bytes, run_id: str) -> bytes:
     """What the store keeps of a deleted run."""
     return hmac.digest(secret, b"run " + utf8(run_id), "sha256")[:16]
@@ -369,7 +378,7 @@ def _channels(
 ) -> tuple[Channel, ...]:
     known = parent.channels if parent is not None else {}
     out = []
-    for name in sorted({*new.versions, *encoded.channels}, key=utf8):
+    for name in sorted({*new.versions, *encoded.channels}):  # code points sort as their UTF-8 bytes do
         value = encoded.channels.get(name)
         if value is not None and not isinstance(value, Ref):
             value = placement.ref(value, _previous(view, known.get(name)) if isinstance(value, EncodedList) else None)
@@ -390,8 +399,8 @@ def _numbers(view: ThreadView, backend: Backend) -> Any:
 def _sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
     """The rows, the last of them with the seal over everything that is not sealed yet."""
     rows = [row for row, _ in made]
-    seal = SealRecord(view.ordinal + 1, view.seal, (*view.unsealed, *(row.id for row in rows)))
-    rows[-1] = rows[-1]._replace(ordinal=seal.ordinal, seal=seal_id(seal))
+    seal = SealRecord(view.ordinal + 1, view.seal, (*view.unsealed, *[row.id for row in rows]))
+    rows[-1] = RecordRow._make((*rows[-1][:5], seal.ordinal, seal_id(seal), *rows[-1][7:]))
     return rows
 
 
@@ -401,10 +410,6 @@ def _append(
     assert view.row is not None
     run = None if run_id is None else run_hash(backend.store_secret, run_id)
     return Append(view.row, view.standing, rows, placement.rows, run=run)
-
-
-def _by_name(item: tuple[str, Any]) -> bytes:
-    return utf8(item[0])
 
 
 def _text(value: object) -> str | None:

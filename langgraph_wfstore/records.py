@@ -1,8 +1,7 @@
-"""The records and the values they name: frozen dataclasses, nothing else."""
+"""The records and the values they name: named tuples, nothing else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -39,8 +38,7 @@ class Channel(NamedTuple):
     value: Ref | None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointRecord:
+class CheckpointRecord(NamedTuple):
     """A state of a graph, by reference. `channels` and `versions_seen` are ordered by UTF-8 bytes of the names.
 
     `source`, `step` and `run_id` are the metadata's; `parents` are, per namespace, the checkpoints whose supersteps a
@@ -78,8 +76,7 @@ class Write(NamedTuple):
     replaces: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRecord:
+class WriteRecord(NamedTuple):
     """The writes that one call of `put_writes` added to a checkpoint, ordered by index."""
 
     namespace: str
@@ -89,8 +86,7 @@ class WriteRecord:
     writes: tuple[Write, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BranchRecord:
+class BranchRecord(NamedTuple):
     """The start of a branch beside the first one.
 
     Attributes:
@@ -107,8 +103,7 @@ class BranchRecord:
     current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchRecord:
+class SwitchRecord(NamedTuple):
     """A branch that was there before became the current one.
 
     Attributes:
@@ -120,8 +115,7 @@ class SwitchRecord:
     checkpoint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalRecord:
+class RemovalRecord(NamedTuple):
     """States which records of a thread have lost their content up to now: how many, and a digest over all of them.
 
     Attributes:
@@ -135,8 +129,7 @@ class RemovalRecord:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SealRecord:
+class SealRecord(NamedTuple):
     """A link of a thread's seal chain: it names every record that was not yet sealed, in the order of arrival."""
 
     ordinal: int

@@ -5,6 +5,7 @@ A view may be out of date: appends say what they expect and fail as stale, reads
 
 from __future__ import annotations
 
+import functools
 import threading
 import uuid
 from collections import OrderedDict
@@ -57,8 +58,7 @@ def checked_thread_id(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
         raise TypeError(f"a thread_id is a str, an int or a UUID, not {type(value).__name__}: {value!r:.100}")
     name = str(value)
-    size = len(name.encode("utf-8", "surrogatepass"))
-    if size > _LONGEST_THREAD_ID:
+    if 4 * len(name) > _LONGEST_THREAD_ID and (size := len(utf8(name))) > _LONGEST_THREAD_ID:
         raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a digest of it")
     return name
 
@@ -82,16 +82,19 @@ def check_limit(limit: int | None) -> None:
         raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
 
 
+@functools.lru_cache(maxsize=4096)
 def anchor_of(namespace: str, checkpoint_id: str) -> int:
     """The index key of a checkpoint and its writes: 64 bits of a digest of namespace and id."""
     return _signed(digest("anchor", utf8(namespace), utf8(checkpoint_id)))
 
 
+@functools.lru_cache(maxsize=1024)
 def space_of(namespace: str) -> int:
     """The index key of a namespace; 0 for the root."""
     return _signed(digest("namespace", utf8(namespace))) if namespace else 0
 
 
+@functools.lru_cache(maxsize=1024)
 def run_of(run_id: str) -> int:
     """The index key of a run id."""
     return _signed(digest("run", utf8(run_id)))
@@ -370,34 +373,40 @@ class ThreadView:
     def follow(self, batch: Append, made: Sequence[Made], head: BranchRow | None) -> None:
         """Take in an append of this process that is on its way; `head` is the branch whose head it moves."""
         assert self.row is not None
-        self.row.nested = self.row.nested or batch.nested
+        if batch.nested:
+            self.row.nested = True
         for branch in (*batch.branches, *((head,) if head is not None else ())):
             self.heads[branch.number] = branch
             self.row.branches = max(self.row.branches, branch.number + 1)
         if batch.switch is not None:
             self.row.current = batch.switch
-        for row, _ in made:
+        for row, record in made:
             self.last = row.seq
             self.unsealed.append(row.id)
             if row.seal is not None:
                 self.ordinal, self.seal, self.unsealed = row.ordinal or 0, row.seal, []
-        for key, new in entries_of(made).items():
-            self._merge(key, new)
+            if isinstance(record, CheckpointRecord):
+                self._add_checkpoint(row, record)
+            elif isinstance(record, WriteRecord):
+                self._add_writes(row, record)
 
-    def _merge(self, key: tuple[str, str], new: Entry) -> None:
+    def _add_checkpoint(self, row: RecordRow, record: CheckpointRecord) -> None:
+        key = (record.namespace, record.checkpoint_id)
+        entry = self.entries.get(key) or Entry(*key)
+        entry.take(row, record, record.parent_checkpoint_id)
+        entry.mine = True
+        self._hold(key, entry)
+        self._remember(row.position or 0, entry)
+
+    def _add_writes(self, row: RecordRow, record: WriteRecord) -> None:
+        key = (record.namespace, record.checkpoint_id)
         entry = self.entries.get(key)
         if entry is None:
-            if not self.complete and new.row is None:
+            if not self.complete:
                 return  # writes of a checkpoint that is not held: it is read when it is needed
-            entry = new
-        else:
-            if new.row is not None:
-                entry.take(new.row, new._record, new.parent)
-            entry.writes += new.writes
+            entry = Entry(*key)
+        entry.writes.append((row, record))
         self._hold(key, entry)
-        if new.row is not None:
-            entry.mine = True
-            self._remember(new.row.position or 0, entry)
 
     def move(self, positions: Sequence[tuple[int, int]]) -> None:
         """Follow a new numbering of the causal order: (record number, position)."""

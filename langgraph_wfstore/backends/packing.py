@@ -15,9 +15,10 @@ from ..errors import IntegrityError
 from ..lists import get_varint, put_varint
 
 RAW, ZSTD, ZSTD_DICTIONARY_1 = 0, 1, 2
-_SMALL = 24
-_LARGE = 1 << 14
-_LEVEL = 3
+_SMALL = 80  # bytes; below it, compressing saves less than it costs
+_LARGE = 1 << 14  # bytes; above it, the dictionary does not help
+_LEVEL_SMALL = 1  # a higher one makes records and messages no smaller, and touches more memory
+_LEVEL_LARGE = 3
 _MOST = 1 << 31
 
 
@@ -66,7 +67,7 @@ def unpack(stored: bytes) -> bytes:
 def _dictionary() -> zstandard.ZstdCompressionDict:
     data = files("langgraph_wfstore.backends").joinpath("dictionary-1.zdict").read_bytes()
     dictionary = zstandard.ZstdCompressionDict(data)
-    dictionary.precompute_compress(level=_LEVEL)
+    dictionary.precompute_compress(level=_LEVEL_SMALL)
     return dictionary
 
 
@@ -75,14 +76,17 @@ class _Tools(threading.local):
 
     def __init__(self) -> None:
         # No magic number, size or checksum in the frame: the size stands before it, the digests check the bytes.
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            _LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_content_size=0, write_dict_id=0, write_checksum=0
+        plain, dictionary = zstandard.FORMAT_ZSTD1_MAGICLESS, _dictionary()
+        small, large = (
+            zstandard.ZstdCompressionParameters.from_level(
+                level, format=plain, write_content_size=0, write_dict_id=0, write_checksum=0
+            )
+            for level in (_LEVEL_SMALL, _LEVEL_LARGE)
         )
-        plain, small = zstandard.FORMAT_ZSTD1_MAGICLESS, _dictionary()
-        self.compress = zstandard.ZstdCompressor(compression_params=parameters).compress
-        self.compress_small = zstandard.ZstdCompressor(compression_params=parameters, dict_data=small).compress
+        self.compress = zstandard.ZstdCompressor(compression_params=large).compress
+        self.compress_small = zstandard.ZstdCompressor(compression_params=small, dict_data=dictionary).compress
         self.decompress = zstandard.ZstdDecompressor(format=plain).decompress
-        self.decompress_small = zstandard.ZstdDecompressor(dict_data=small, format=plain).decompress
+        self.decompress_small = zstandard.ZstdDecompressor(dict_data=dictionary, format=plain).decompress
 
 
 _tools = _Tools()
