@@ -119,6 +119,7 @@ class Codec:
         look = self.memo.look(value)
         leaf = self._leaf(value)
         if look is not None:
+            leaf.shape = look
             self.memo.remember(value, Known(look, leaf))
         return leaf
 

@@ -23,9 +23,10 @@ class Leaf:
         data: its bytes; `size` says how many.
         key: SHA-256 of the bytes.
         place: where a lineage keeps it (see objects.py), or None.
+        shape: what the model looks like that it was made from, if it was looked at.
     """
 
-    __slots__ = ("data", "key", "place", "size", "tag")
+    __slots__ = ("data", "key", "place", "shape", "size", "tag")
 
     def __init__(self, tag: str, data: bytes, key: bytes) -> None:
         self.tag = tag
@@ -33,6 +34,7 @@ class Leaf:
         self.size = len(data)
         self.key = key
         self.place: Any = None
+        self.shape: Shape | None = None
 
 
 class Shape:

@@ -75,16 +75,18 @@ class StoredList(NamedTuple):
         numbers: the object number per item, with its flag in the lowest two bits.
         depth: how many rows must be read to resolve the list, less one.
         base: the list that this one is a splice of, None at depth 0.
+
+    Names and numbers are plain tuples because the garbage collector does not look into those again and again.
     """
 
     number: int
-    names: list[bytes]
-    numbers: list[int]
+    names: tuple[bytes, ...]
+    numbers: tuple[int, ...]
     depth: int
     base: StoredList | None
 
 
-def splice_for(numbers: list[int], previous: StoredList | None) -> tuple[bytes, StoredList | None]:
+def splice_for(numbers: Sequence[int], previous: StoredList | None) -> tuple[bytes, StoredList | None]:
     """How to store a list, given an earlier list of the same channel.
 
     Args:
@@ -94,6 +96,7 @@ def splice_for(numbers: list[int], previous: StoredList | None) -> tuple[bytes, 
     Returns:
         the bytes of the row, and the list they are based on (None: they are complete).
     """
+    numbers = tuple(numbers)
     base = previous if len(numbers) > SHORT else None
     while base is not None and base.depth >= len(LITERALS_AT_DEPTH):
         base = base.base
@@ -105,10 +108,10 @@ def splice_for(numbers: list[int], previous: StoredList | None) -> tuple[bytes, 
     return _pack(0, [(None, numbers)] if numbers else []), None
 
 
-_Op = tuple[int | None, list[int] | int]  # (start, length) copies from the base; (None, numbers) are literal
+_Op = tuple[int | None, Sequence[int] | int]  # (start, length) copies from the base; (None, numbers) are literal
 
 
-def _difference(old: list[int], new: list[int]) -> tuple[list[_Op], int]:
+def _difference(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[list[_Op], int]:
     head = _common(old, new)
     tail = _common(old[head:][::-1], new[head:][::-1])
     ops: list[_Op] = [(0, head)] if head else []
@@ -141,7 +144,7 @@ def _difference(old: list[int], new: list[int]) -> tuple[list[_Op], int]:
     return ops, literals
 
 
-def _common(a: list[int], b: list[int]) -> int:
+def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     """The length of the common prefix, by bisection on slice equality, which runs in C."""
     low, high = 0, min(len(a), len(b))
     if a[:high] == b[:high]:
@@ -159,7 +162,7 @@ def _pack(base: int, ops: list[_Op]) -> bytes:
     out = bytearray()
     put_varint(out, base)
     for start, rest in ops:
-        if isinstance(rest, list):
+        if not isinstance(rest, int):
             put_varint(out, len(rest) << 1 | 1)
             last = 0
             for number in rest:
@@ -176,7 +179,7 @@ def base_of(data: bytes) -> int:
     return get_varint(data, 0)[0]
 
 
-def apply_splice(data: bytes, base: list[int]) -> list[int]:
+def apply_splice(data: bytes, base: Sequence[int]) -> list[int]:
     """The flagged object numbers that a stored splice stands for.
 
     Raises:

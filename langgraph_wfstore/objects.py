@@ -14,6 +14,7 @@ from .codec import Encoded, EncodedList, EncodedMap
 from .elements import Leaf
 from .lists import FLAG_BITS, StoredList, items_of, list_id, pack_numbers, splice_for
 from .records import Ref
+from .shelf import Shelf
 
 _KEYS_HELD = 200_000
 _ITEMS_HELD = 400_000
@@ -145,11 +146,12 @@ class Placement:
         self.numbered: dict[bytes, int] = {}
         self.rows: list[ObjectRow] = []
 
-    def commit(self) -> None:
-        """Tell the lineage: the operation is on its way."""
+    def commit(self, shelf: Shelf) -> None:
+        """Tell the lineage, and put what is new on the shelf: the operation is on its way."""
         lineage = self._lineage
         for leaf, place in self._learned:
             lineage.learn(leaf, place)
+            shelf.put(place.id, leaf)
         for name, stored in self._held:
             lineage.hold(name, stored)
         lineage.numbers.update(self._named)
@@ -217,10 +219,10 @@ class Placement:
         places: list[Place] = [leaf.place for leaf in value.leaves]
         if None in places or {place.lineage for place in places} != {lineage}:
             places = [self._place(leaf) for leaf in value.leaves]
-        names = [place.id for place in places]
-        numbers = [place.flagged for place in places]
+        names = tuple([place.id for place in places])
+        numbers = tuple([place.flagged for place in places])
         if any(value.flags):
-            numbers = [number | flag for number, flag in zip(numbers, value.flags, strict=True)]
+            numbers = tuple([number | flag for number, flag in zip(numbers, value.flags, strict=True)])
             name = list_id(items_of(names, numbers))
         else:
             name = list_id([place.item for place in places])

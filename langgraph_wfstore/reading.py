@@ -201,8 +201,8 @@ class _Loading:
             stored = self._lineage.list(row.id)
             if stored is None:
                 base = self._by_number.get(base_of(row.data))
-                names = [self._names[n >> FLAG_BITS] for n in flat[number]]
-                stored = StoredList(number, names, flat[number], 0 if base is None else base.depth + 1, base)
+                names = tuple([self._names[n >> FLAG_BITS] for n in flat[number]])
+                stored = StoredList(number, names, tuple(flat[number]), 0 if base is None else base.depth + 1, base)
                 self._lineage.hold(row.id, stored)
             self._by_number[number] = stored
             self._out._lists[row.id] = stored

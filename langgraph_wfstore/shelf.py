@@ -9,7 +9,7 @@ from threading import Lock
 from .blocks import SIZE, WORTH, Block
 from .elements import Known, Leaf
 
-_NONE: tuple[list[bytes], None] = ([], None)
+_NONE: tuple[Sequence[bytes], None] = ((), None)
 
 
 class Shelf:
@@ -25,7 +25,7 @@ class Shelf:
         self._leaves: OrderedDict[bytes, Leaf] = OrderedDict()
         self.has = self._leaves.__contains__
         self.templates: dict[bytes, Known] = {}
-        self._blocks: dict[bytes, tuple[list[bytes], Block | None]] = {}
+        self._blocks: dict[bytes, tuple[Sequence[bytes], Block | None]] = {}
         self._lock = Lock()
 
     def get(self, name: bytes) -> Leaf | None:
@@ -39,6 +39,8 @@ class Shelf:
             if name in self._leaves:
                 return
             self._leaves[name] = leaf
+            if leaf.shape is not None:
+                self.templates[name] = Known(leaf.shape, leaf)
             self._held += size
             while self._held > self._capacity and len(self._leaves) > 1:
                 old, gone = self._leaves.popitem(last=False)
@@ -59,18 +61,16 @@ class Shelf:
                 return block
         elif names[start] not in self.templates:
             return None
-        run: list[bytes] = []
         members: list[Known] = []
         for name in names[start : start + SIZE]:
             template = self.templates.get(name)
-            if template is None or (len(run) >= WORTH and len(self._blocks.get(name, _NONE)[0]) == SIZE):
+            if template is None or (len(members) >= WORTH and len(self._blocks.get(name, _NONE)[0]) == SIZE):
                 break
-            run.append(name)
             members.append(template)
         if len(members) < WORTH:
             return None
         block = Block(members)
-        self._blocks[run[0]] = run, block
+        self._blocks[names[start]] = names[start : start + len(members)], block
         return block
 
     def unlock(self) -> None:

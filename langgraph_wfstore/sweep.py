@@ -60,5 +60,5 @@ def _rebased(rows: dict[int, ObjectRow], items: dict[int, list[int]], kept: set[
             data, base = splice_for(items[number], previous)
             changed.append(rows[number]._replace(data=data))
         depth = 0 if base is None else base.depth + 1
-        stored[number] = previous = StoredList(number, [], items[number], depth, base)
+        stored[number] = previous = StoredList(number, (), tuple(items[number]), depth, base)
     return changed

@@ -39,6 +39,7 @@ from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
 
 _ENTRIES_HELD = 4096
 _RECENT_HELD = 64
+_PARSED_HELD = 4  # a record in parts is many objects, at which the garbage collector would look again and again
 _LONGEST_THREAD_ID = 10_000  # bytes of UTF-8
 _T = TypeVar("_T")
 _ATTEMPTS = 100
@@ -121,7 +122,10 @@ def numbers_of(row: RecordRow, record: Record) -> dict[bytes, int]:
 class Entry:
     """One checkpoint and the writes anchored at it; `row` is None while only writes have arrived."""
 
-    __slots__ = ("_channels", "_record", "checkpoint_id", "deleted", "mine", "namespace", "parent", "row", "writes")
+    __slots__ = (
+        *("_channels", "_record", "_written", "checkpoint_id", "deleted", "mine", "namespace", "parent", "row"),
+        "write_rows",
+    )
 
     def __init__(self, namespace: str, checkpoint_id: str) -> None:
         self.namespace = namespace
@@ -132,7 +136,8 @@ class Entry:
         self._channels: dict[str, Channel] | None = None
         self.mine = False
         self.deleted = False
-        self.writes: list[tuple[RecordRow, WriteRecord]] = []
+        self.write_rows: list[RecordRow] = []
+        self._written: list[WriteRecord] | None = []
 
     @property
     def record(self) -> CheckpointRecord | None:
@@ -151,9 +156,24 @@ class Entry:
             self._channels = {} if record is None else {channel.name: channel for channel in record.channels}
         return self._channels
 
+    @property
+    def writes(self) -> list[tuple[RecordRow, WriteRecord]]:
+        """Rows and records of the writes, in the order of their numbers."""
+        if self._written is None:
+            records = [read_record(Kind.WRITE, row.body) for row in self.write_rows]
+            self._written = [record for record in records if isinstance(record, WriteRecord)]
+        return list(zip(self.write_rows, self._written, strict=True))
+
+    def add_writes(self, row: RecordRow, record: WriteRecord) -> None:
+        """Add a record of writes, which came last."""
+        if self._written is not None:
+            self._written.append(record)
+        self.write_rows.append(row)
+
     def slim(self) -> None:
-        """Give up what can be read from the row again."""
+        """Give up what can be read from the rows again."""
         self._record = self._channels = None
+        self._written = None if self.write_rows else []
 
     def numbers(self) -> dict[bytes, int]:
         """The object numbers of the checkpoint's values, by id."""
@@ -199,7 +219,7 @@ def entries_of(made: Iterable[Made]) -> dict[tuple[str, str], Entry]:
             found.setdefault(key, Entry(*key)).take(row, record, record.parent_checkpoint_id)
         elif isinstance(record, WriteRecord):
             key = (record.namespace, record.checkpoint_id)
-            found.setdefault(key, Entry(*key)).writes.append((row, record))
+            found.setdefault(key, Entry(*key)).add_writes(row, record)
         elif row.kind == CHECKPOINT:
             namespace, checkpoint_id, parent, deleted = read_skeleton(row.body)
             key = (namespace, checkpoint_id)
@@ -405,7 +425,7 @@ class ThreadView:
             if not self.complete:
                 return  # writes of a checkpoint that is not held: it is read when it is needed
             entry = Entry(*key)
-        entry.writes.append((row, record))
+        entry.add_writes(row, record)
         self._hold(key, entry)
 
     def move(self, positions: Sequence[tuple[int, int]]) -> None:
@@ -428,9 +448,9 @@ class ThreadView:
         recent.append((position, entry))
         if len(recent) > 1 and recent[-2][0] > position:
             recent.sort(key=itemgetter(0))
+        if len(recent) > _PARSED_HELD:
+            recent[-_PARSED_HELD - 1][1].slim()
         if len(recent) > _RECENT_HELD:
-            for _, old in recent[:-_RECENT_HELD]:
-                old.slim()
             del recent[:-_RECENT_HELD]
 
 

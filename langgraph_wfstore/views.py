@@ -127,7 +127,7 @@ class Views:
         if prepared.batch.positions:
             view.move(prepared.batch.positions)
         view.follow(prepared.batch, prepared.made, prepared.head)
-        prepared.placement.commit()
+        prepared.placement.commit(self.shelf)
         if prepared.arrival is not None:
             await_parents(view, self.backend, prepared.arrival)
 

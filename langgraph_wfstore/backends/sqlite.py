@@ -12,8 +12,6 @@ from typing import Any
 
 from ..errors import IntegrityError
 from .base import (
-    LOOKED_UP,
-    OBJECT,
     Append,
     BranchRow,
     Capabilities,
@@ -25,13 +23,11 @@ from .base import (
     ThreadRow,
 )
 from .packing import pack, unpack
+from .sqlite_append import INSERT_THREAD, LAST, OBJECTS, RECORD, Appends, lookup, packed, standing
 from .sqlite_connection import Connections
 from .sqlite_queue import WriteQueue
 
-_LAST = 0xFFFFFFFF
-_RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
 _THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
-_OBJECT = "key, id, form, tag, nonce, data"
 _WHERE = frozenset({"source", "step", "run", "branch", "within"})
 
 
@@ -63,7 +59,7 @@ class SqliteBackend:
             self._connections.close()
             raise IntegrityError(f"{self.path} holds no store secret; the file is damaged, restore it from a backup")
         self.store_secret: bytes = secret[0]
-        self._queue = WriteQueue(self._connections, self._append)
+        self._queue = WriteQueue(self._connections, Appends(self._name_key))
 
     # ------------------------------------------------------------------ reading
 
@@ -82,7 +78,7 @@ class SqliteBackend:
 
     def _stand(self, db: sqlite3.Connection, row: ThreadRow) -> Tail:
         assert row.number is not None and row.lineage is not None
-        low, high = row.number << 32, row.number << 32 | _LAST
+        low, high = row.number << 32, row.number << 32 | LAST
         last = db.execute("SELECT max(key) FROM record WHERE key BETWEEN ? AND ?", (low, high)).fetchone()[0]
         seal = db.execute(
             "SELECT key, ordinal, seal FROM record WHERE key BETWEEN ? AND ? AND seal IS NOT NULL "
@@ -93,34 +89,34 @@ class SqliteBackend:
             "SELECT id FROM record WHERE key > ? AND key <= ? ORDER BY key", (seal[0], high)
         ).fetchall()
         objects = db.execute(
-            "SELECT max(key) FROM object WHERE key BETWEEN ? AND ?", (row.lineage << 32, row.lineage << 32 | _LAST)
+            "SELECT max(key) FROM object WHERE key BETWEEN ? AND ?", (row.lineage << 32, row.lineage << 32 | LAST)
         ).fetchone()[0]
         branches = db.execute(
             "SELECT number, name, base, head FROM branch WHERE thread = ? ORDER BY number", (row.number,)
         ).fetchall()
         return Tail(
             row,
-            0 if last is None else last & _LAST,
+            0 if last is None else last & LAST,
             seal[1],
             seal[2],
             tuple(r[0] for r in unsealed),
-            0 if objects is None else objects & _LAST,
+            0 if objects is None else objects & LAST,
             tuple(BranchRow(*b) for b in branches),
         )
 
     def standing(self, row: ThreadRow) -> Standing | None:
         with self._connections.reader() as db:
-            return _standing(db, row.number or 0)
+            return standing(db, row.number or 0)
 
     def records(self, thread: int, after: int, limit: int) -> list[RecordRow]:
         return self._records(
-            f"SELECT {_RECORD} FROM record WHERE key > ? AND key <= ? ORDER BY key LIMIT ?",
-            (thread << 32 | after, thread << 32 | _LAST, limit),
+            f"SELECT {RECORD} FROM record WHERE key > ? AND key <= ? ORDER BY key LIMIT ?",
+            (thread << 32 | after, thread << 32 | LAST, limit),
         )
 
     def anchored(self, thread: int, anchors: Sequence[int]) -> list[RecordRow]:
         return self._records(
-            f"SELECT {_RECORD} FROM record "
+            f"SELECT {RECORD} FROM record "
             "WHERE key >> 32 = ? AND anchor IN (SELECT value FROM json_each(?)) ORDER BY key",
             (thread, "[" + ",".join(map(str, anchors)) + "]"),
         )
@@ -128,7 +124,7 @@ class SqliteBackend:
     def checkpoints(
         self, thread: int, space: int | None, below: int | None, limit: int, where: dict[str, Any]
     ) -> list[RecordRow]:
-        sql = [f"SELECT {_RECORD} FROM record WHERE key >> 32 = ? AND kind = 0 AND state = 0"]
+        sql = [f"SELECT {RECORD} FROM record WHERE key >> 32 = ? AND kind = 0 AND state = 0"]
         values: list[Any] = [thread]
         if space is not None:
             sql.append("AND space = ?")
@@ -162,7 +158,7 @@ class SqliteBackend:
         keys = "[" + ",".join(str(lineage << 32 | n) for n in numbers) + "]"
         with self._connections.reader() as db:
             found = db.execute(
-                f"SELECT {_OBJECT} FROM object WHERE key IN (SELECT value FROM json_each(?))", (keys,)
+                f"SELECT {OBJECTS} FROM object WHERE key IN (SELECT value FROM json_each(?))", (keys,)
             ).fetchall()
         return [_object(r) for r in found]
 
@@ -171,17 +167,17 @@ class SqliteBackend:
         with self._connections.reader() as db:
             found = db.execute(
                 "SELECT id, key FROM object WHERE key >> 32 = ? AND lookup IN (SELECT value FROM json_each(?))",
-                (lineage, "[" + ",".join(str(_lookup(name)) for name in ids) + "]"),
+                (lineage, "[" + ",".join(str(lookup(name)) for name in ids) + "]"),
             ).fetchall()
-        return {name: key & _LAST for name, key in found if name in wanted}
+        return {name: key & LAST for name, key in found if name in wanted}
 
     def all_objects(self, lineage: int) -> Iterator[ObjectRow]:
         after = lineage << 32
         while True:
             with self._connections.reader() as db:
                 found = db.execute(
-                    f"SELECT {_OBJECT} FROM object WHERE key > ? AND key <= ? ORDER BY key LIMIT 1000",
-                    (after, lineage << 32 | _LAST),
+                    f"SELECT {OBJECTS} FROM object WHERE key > ? AND key <= ? ORDER BY key LIMIT 1000",
+                    (after, lineage << 32 | LAST),
                 ).fetchall()
             yield from map(_object, found)
             if not found:
@@ -226,65 +222,18 @@ class SqliteBackend:
     # ------------------------------------------------------------------ writing
 
     def append(self, batch: Append) -> Any:
-        return self._queue.put(batch)
-
-    def _append(self, db: sqlite3.Connection, batch: Append) -> bool:
-        """Apply one append within the open transaction; False if the thread is not as expected."""
-        row = batch.thread
-        try:
-            if row.number is None:
-                if batch.expect.last:  # prepared on top of a creation that failed
-                    return False
-                number, lineage = self._create(db, row)
-            else:
-                number, lineage = row.number, row.lineage or 0
-                if _standing(db, number) != batch.expect:
-                    return False
-            if batch.run and db.execute("SELECT 1 FROM deleted_run WHERE hash = ?", (batch.run,)).fetchone():
-                return False
-            low, place = number << 32, lineage << 32
-            db.executemany(_INSERT_RECORD, [(low | r[0], *r[1:4], pack(r[4]), *r[5:]) for r in batch.records])
-            if batch.objects:
-                db.executemany(
-                    _INSERT_OBJECT, [(place | o[0], *o[1:5], pack(o[5]), _looked_up(o)) for o in batch.objects]
-                )
-        except sqlite3.IntegrityError:
-            return False
-        for seq, position in batch.positions:
-            db.execute("UPDATE record SET position = ? WHERE key = ?", (position, low | seq))
-        if batch.branches:
-            db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(number, *b) for b in batch.branches])
-            db.execute(
-                "UPDATE thread SET branches = (SELECT max(number) + 1 FROM branch WHERE thread = ?1) WHERE no = ?1",
-                (number,),
-            )
-        if batch.switch is not None:
-            db.execute("UPDATE thread SET current = ? WHERE no = ?", (batch.switch, number))
-        if batch.nested:
-            db.execute("UPDATE thread SET nested = 1 WHERE no = ?", (number,))
-        row.number, row.lineage = number, lineage
-        return True
-
-    def _create(self, db: sqlite3.Connection, row: ThreadRow) -> tuple[int, int]:
-        name_key = self._name_key(row.name)
-        gone = db.execute("SELECT max(life) FROM tombstone WHERE name_key = ?", (name_key,)).fetchone()[0] or 0
-        if row.life != gone + 1:
-            raise sqlite3.IntegrityError("the thread was deleted meanwhile")
-        lineage = db.execute("INSERT INTO lineage(epoch, secret) VALUES (0, ?)", (row.secret,)).lastrowid
-        number = db.execute(_INSERT_THREAD, (row.name, name_key, row.life, lineage, 0, 1, 0, row.created)).lastrowid
-        assert number is not None and lineage is not None
-        return number, lineage
+        return self._queue.put(packed(batch))
 
     def copy(self, tail: Tail, name: bytes, life: int, created: int) -> None:
         source = tail.row
         assert source.number is not None
 
         def work(db: sqlite3.Connection) -> bool:
-            if _standing(db, source.number or 0) != tail.standing:
+            if standing(db, source.number or 0) != tail.standing:
                 return False
             try:
                 number = db.execute(
-                    _INSERT_THREAD,
+                    INSERT_THREAD,
                     (
                         name,
                         self._name_key(name),
@@ -300,9 +249,9 @@ class SqliteBackend:
                 return False
             low = (source.number or 0) << 32
             db.execute(
-                f"INSERT INTO record({_RECORD}) SELECT key - ?1 + ?2, {_RECORD.removeprefix('key, ')} "
+                f"INSERT INTO record({RECORD}) SELECT key - ?1 + ?2, {RECORD.removeprefix('key, ')} "
                 "FROM record WHERE key BETWEEN ?1 AND ?3",
-                (low, (number or 0) << 32, low | _LAST),
+                (low, (number or 0) << 32, low | LAST),
             )
             db.execute(
                 "INSERT INTO branch SELECT ?, number, name, base, head FROM branch WHERE thread = ?",
@@ -324,7 +273,7 @@ class SqliteBackend:
             kin = {r[0] for r in db.execute("SELECT no FROM thread WHERE lineage = ?", (change.lineage,))}
             if kin != set(change.expect):
                 return False
-            if any(_standing(db, number) != expected for number, expected in change.expect.items()):
+            if any(standing(db, number) != expected for number, expected in change.expect.items()):
                 return False
             self._rewrite(db, change)
             return True
@@ -336,7 +285,7 @@ class SqliteBackend:
         place = change.lineage << 32
         for thread, r in change.records:
             db.execute(
-                f"INSERT OR REPLACE INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:]),
             )
         db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
@@ -348,7 +297,7 @@ class SqliteBackend:
             db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(thread, *b) for b in rows])
         if change.drop_thread is not None:
             gone = change.drop_thread
-            db.execute("DELETE FROM record WHERE key BETWEEN ? AND ?", (gone << 32, gone << 32 | _LAST))
+            db.execute("DELETE FROM record WHERE key BETWEEN ? AND ?", (gone << 32, gone << 32 | LAST))
             db.execute("DELETE FROM branch WHERE thread = ?", (gone,))
             if change.tombstone is not None:
                 db.execute(
@@ -359,7 +308,7 @@ class SqliteBackend:
         db.execute("UPDATE thread SET epoch = epoch + 1 WHERE lineage = ?", (change.lineage,))
         db.execute("UPDATE lineage SET epoch = epoch + 1 WHERE no = ?", (change.lineage,))
         if not db.execute("SELECT 1 FROM thread WHERE lineage = ?", (change.lineage,)).fetchone():
-            db.execute("DELETE FROM object WHERE key BETWEEN ? AND ?", (place, place | _LAST))
+            db.execute("DELETE FROM object WHERE key BETWEEN ? AND ?", (place, place | LAST))
             db.execute("DELETE FROM lineage WHERE no = ?", (change.lineage,))
 
     # ------------------------------------------------------------------ the whole store
@@ -407,23 +356,6 @@ class SqliteBackend:
         return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
 
 
-_INSERT_RECORD = f"INSERT INTO record({_RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT_OBJECT = f"INSERT INTO object({_OBJECT}, lookup) VALUES (?,?,?,?,?,?,?)"
-_INSERT_THREAD = (
-    "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) "
-    "VALUES (?,?,?,?,0,?,?,?,?)"
-)
-
-
-def _standing(db: sqlite3.Connection, thread: int) -> Standing | None:
-    found = db.execute(
-        "SELECT t.epoch, l.epoch, r.key, coalesce(r.seal, r.id) FROM thread t JOIN lineage l ON l.no = t.lineage "
-        "LEFT JOIN record r ON r.key = (SELECT max(key) FROM record WHERE key BETWEEN ?2 AND ?3) WHERE t.no = ?1",
-        (thread, thread << 32, thread << 32 | _LAST),
-    ).fetchone()
-    return None if found is None else Standing(found[0], found[1], (found[2] or 0) & _LAST, found[3])
-
-
 _NONE = type(None)
 _WHOLE = (int, _NONE)
 _BYTES = (bytes, _NONE)
@@ -444,8 +376,8 @@ def _typed(r: tuple[Any, ...], types: tuple[Any, ...], what: str) -> tuple[Any, 
 
 
 def _record(r: tuple[Any, ...]) -> RecordRow:
-    _typed(r, _RECORD_TYPES, f"record {r[0] & _LAST if isinstance(r[0], int) else r[0]!r}")
-    return RecordRow._make((r[0] & _LAST, *r[1:4], unpack(r[4]), *r[5:]))
+    _typed(r, _RECORD_TYPES, f"record {r[0] & LAST if isinstance(r[0], int) else r[0]!r}")
+    return RecordRow._make((r[0] & LAST, *r[1:4], unpack(r[4]), *r[5:]))
 
 
 def _thread(r: tuple[Any, ...]) -> ThreadRow:
@@ -456,14 +388,6 @@ def _thread(r: tuple[Any, ...]) -> ThreadRow:
     return ThreadRow(r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], nested)
 
 
-def _lookup(name: bytes) -> int:
-    return int.from_bytes(name[:8], "big", signed=True)
-
-
-def _looked_up(row: ObjectRow) -> int | None:
-    return _lookup(row.id) if row.form == OBJECT and len(row.data) >= LOOKED_UP else None
-
-
 def _object(r: tuple[Any, ...]) -> ObjectRow:
-    _typed(r, _OBJECT_TYPES, f"object {r[0] & _LAST}")
-    return ObjectRow(r[0] & _LAST, r[1], r[2], r[3], r[4], unpack(r[5]))
+    _typed(r, _OBJECT_TYPES, f"object {r[0] & LAST}")
+    return ObjectRow(r[0] & LAST, r[1], r[2], r[3], r[4], unpack(r[5]))

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 from ..errors import BackendUnavailableError
-from .base import Append, Stale
+from .base import Stale
+from .sqlite_append import Appends, Packed
 from .sqlite_connection import Connections, translated
 
 _MOST = 256  # appends in one transaction
@@ -21,7 +22,7 @@ class Ticket:
 
     __slots__ = ("_queue", "batch", "done", "error")
 
-    def __init__(self, queue: WriteQueue, batch: Append) -> None:
+    def __init__(self, queue: WriteQueue, batch: Packed) -> None:
         self._queue = queue
         self.batch = batch
         self.done = False
@@ -39,12 +40,12 @@ class WriteQueue:
 
     Args:
         connections: whose writer connection is used, under this queue's lock.
-        apply: applies one append within the open transaction; False if it is stale.
+        appends: applies appends within the open transaction.
     """
 
-    def __init__(self, connections: Connections, apply: Callable[[sqlite3.Connection, Append], bool]) -> None:
+    def __init__(self, connections: Connections, appends: Appends) -> None:
         self._connections = connections
-        self._apply = apply
+        self._appends = appends
         self._reset()
         _queues.add(self)
 
@@ -52,7 +53,7 @@ class WriteQueue:
         self._lock = threading.Lock()
         self._waiting: deque[Ticket] = deque()
 
-    def put(self, batch: Append) -> Ticket:
+    def put(self, batch: Packed) -> Ticket:
         """Queue an append."""
         ticket = Ticket(self, batch)
         self._waiting.append(ticket)
@@ -95,24 +96,34 @@ class WriteQueue:
         db = self._connections.writer()
         db.execute("BEGIN IMMEDIATE")
         try:
-            if len(group) == 1:
-                good = self._apply(db, group[0].batch)
-                db.execute("COMMIT" if good else "ROLLBACK")
-                return [good]
-            outcomes = []
-            for ticket in group:
-                db.execute("SAVEPOINT one")
-                good = self._apply(db, ticket.batch)
-                if not good:
-                    db.execute("ROLLBACK TO one")
-                db.execute("RELEASE one")
-                outcomes.append(good)
-            db.execute("COMMIT")
+            outcomes = self._together(db, group) or self._one_by_one(db, group)
+            db.execute("COMMIT" if any(outcomes) else "ROLLBACK")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
+            self._appends.forget()
             _forget_numbers(group)
             raise
+        return outcomes
+
+    def _together(self, db: sqlite3.Connection, group: list[Ticket]) -> list[bool] | None:
+        try:
+            return self._appends.apply_together(db, [ticket.batch for ticket in group])
+        except sqlite3.IntegrityError:  # one of them is stale: nothing of the group stays, each is looked at alone
+            db.execute("ROLLBACK")
+            self._appends.forget()
+            db.execute("BEGIN IMMEDIATE")
+            return None
+
+    def _one_by_one(self, db: sqlite3.Connection, group: list[Ticket]) -> list[bool]:
+        outcomes = []
+        for ticket in group:
+            db.execute("SAVEPOINT one")
+            good = self._appends.apply(db, ticket.batch)
+            if not good:
+                db.execute("ROLLBACK TO one")
+            db.execute("RELEASE one")
+            outcomes.append(good)
         return outcomes
 
     def run(self, work: Callable[[sqlite3.Connection], bool], *, erase: bool = False) -> None:
@@ -124,6 +135,7 @@ class WriteQueue:
         """
         with self._lock, translated(self._connections.path):
             db = self._connections.writer()
+            self._appends.forget()
             db.execute(f"PRAGMA secure_delete = {'ON' if erase else 'OFF'}")
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -155,8 +167,9 @@ class WriteQueue:
 def _forget_numbers(group: list[Ticket]) -> None:
     """A thread whose creation was rolled back has no number."""
     for ticket in group:
-        if ticket.batch.records[0].seq == 1:
-            ticket.batch.thread.number = ticket.batch.thread.lineage = None
+        batch = ticket.batch.batch
+        if batch.records[0].seq == 1:
+            batch.thread.number = batch.thread.lineage = None
 
 
 _queues: weakref.WeakSet[WriteQueue] = weakref.WeakSet()
@@ -174,6 +187,7 @@ def _before_fork() -> None:
     for queue in list(_queues):
         queue._lock.acquire()
         queue._connections.pause()
+        queue._appends.forget()
         _paused.append(queue)
 
 

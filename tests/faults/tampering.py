@@ -64,7 +64,7 @@ def _threads_of_lists(saver: WfStoreSaver) -> None:
     """Elements, packs of small elements, runs of scalars, dicts with lists; each list spliced from the one before."""
     config = config_of("lists")
     for number in range(3):
-        texts = [f"text {i} " + "t" * 80 for i in range(6 + number)]
+        texts = [f"text {i} " + "t" * 80 for i in range(20 + number)]
         values = {
             "texts": texts,
             "small": [{"k": i} for i in range(60 + number)],

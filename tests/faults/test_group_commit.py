@@ -13,6 +13,7 @@ import pytest
 
 from langgraph_wfstore import BackendUnavailableError, ThreadDeletedError, WfStoreSaver
 from langgraph_wfstore.backends.base import Append
+from langgraph_wfstore.backends.sqlite_append import Packed
 from langgraph_wfstore.backends.sqlite_queue import Ticket, WriteQueue
 from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
@@ -26,6 +27,12 @@ WRITERS = 12
 def saver(tmp_path: Path) -> Iterator[WfStoreSaver]:
     with WfStoreSaver(tmp_path / "agent.db") as saver:
         yield saver
+
+
+def one_by_one(queue: WriteQueue) -> Callable[[sqlite3.Connection, Packed], bool]:
+    """Let appends be applied one by one only; gives what applies one."""
+    queue._appends.apply_together = lambda db, group: None
+    return queue._appends.apply
 
 
 class Held:
@@ -49,8 +56,8 @@ class Held:
         monkeypatch.setattr(WriteQueue, "_commit", held)
 
     def apply(self, wrapped: Callable[[Callable[[], bool], Append], bool]) -> None:
-        inner = self.queue._apply
-        self.queue._apply = lambda db, batch: wrapped(lambda: inner(db, batch), batch)
+        inner = one_by_one(self.queue)
+        self.queue._appends.apply = lambda db, one: wrapped(lambda: inner(db, one), one.batch)
 
     @staticmethod
     def _until(true: Callable[[], bool]) -> None:
@@ -235,16 +242,16 @@ def test_a_thread_whose_creation_was_rolled_back_is_created_anew(
     saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers that SQLite gave in a transaction that failed are given again: they must not be remembered."""
-    inner, calls = saver.store.backend._queue._apply, []
+    inner, calls = one_by_one(saver.store.backend._queue), []
 
-    def failing(db: sqlite3.Connection, batch: Append) -> bool:
+    def failing(db: sqlite3.Connection, batch: Packed) -> bool:
         good = inner(db, batch)
         calls.append(batch)
         if len(calls) == 1:
             raise sqlite3.OperationalError("disk I/O error")
         return good
 
-    saver.store.backend._queue._apply = failing
+    saver.store.backend._queue._appends.apply = failing
     with pytest.raises(BackendUnavailableError):
         put(saver, "first")
     put(saver, "second")
@@ -294,15 +301,15 @@ def test_what_was_prepared_on_top_of_a_creation_that_failed_does_not_land_alone(
 ) -> None:
     checkpoint = checkpoint_of({"who": "t"})
     config = config_of("t", checkpoint_id=checkpoint["id"])
-    inner, calls = saver.store.backend._queue._apply, []
+    inner, calls = one_by_one(saver.store.backend._queue), []
 
-    def failing(db: sqlite3.Connection, batch: Append) -> bool:
+    def failing(db: sqlite3.Connection, batch: Packed) -> bool:
         calls.append(batch)
         if len(calls) == 1:
             raise sqlite3.OperationalError("disk I/O error")
         return inner(db, batch)
 
-    saver.store.backend._queue._apply = failing
+    saver.store.backend._queue._appends.apply = failing
     behind(saver, monkeypatch, lambda: None)
     works = [lambda i=i: saver.put_writes(config, [("n", i)], f"task {i}") for i in range(3)]
     outcomes = all_at_once({f"{i}": work for i, work in enumerate(works)})

@@ -331,7 +331,7 @@ def _object(tag: str, data: bytes) -> dict[str, str]:
 
 
 def _splice(base: list[int], numbers: list[int]) -> dict[str, Any]:
-    previous = lists.StoredList(7, [], base, 0, None) if base else None
+    previous = lists.StoredList(7, (), tuple(base), 0, None) if base else None
     data, _ = lists.splice_for(numbers, previous)
     return {"base": base, "stored": data.hex(), "numbers": numbers}
 

@@ -120,7 +120,7 @@ def test_every_splice_of_a_chain_gives_back_its_list(count, edits):
         assert lists.apply_splice(data, [] if base is None else base.numbers) == numbers
         depth = 0 if base is None else base.depth + 1
         assert depth <= len(lists.LITERALS_AT_DEPTH)
-        previous = stored[own] = lists.StoredList(own, [], numbers, depth, base)
+        previous = stored[own] = lists.StoredList(own, (), tuple(numbers), depth, base)
         numbers = edited(numbers, edit, fresh)
 
 
@@ -132,7 +132,7 @@ def test_an_append_or_an_insertion_costs_a_bounded_number_of_bytes(count, each, 
     sizes = []
     for step in range(300):
         data, base = lists.splice_for(numbers, previous)
-        previous = lists.StoredList(10_000 + step, [], numbers, 0 if base is None else base.depth + 1, base)
+        previous = lists.StoredList(10_000 + step, (), tuple(numbers), 0 if base is None else base.depth + 1, base)
         sizes.append(len(data))
         numbers = edited(
             numbers, (("append", "insert")[where & 1], where % (len(numbers) + 1), each), 20_000 + 10 * step
