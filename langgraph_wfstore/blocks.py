@@ -18,8 +18,10 @@ from .elements import MARSHAL_VERSION, Known
 
 SIZE = 64
 """Elements of one block at the most."""
+TOGETHER = 16
+"""Elements that were recalled one by one side by side, and are a block from then on."""
 WORTH = 8
-"""Elements for which a block is worth making."""
+"""Elements for which a block is worth making when a list is read."""
 
 _get_fields = BaseModel.__dict__["__dict__"].__get__
 _set_fields = BaseModel.__dict__["__dict__"].__set__

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .blocks import SIZE, Block
+from .blocks import TOGETHER, Block
 from .elements import Known, Leaf, Shape
 
 
@@ -54,8 +54,8 @@ class Memo:
             found.append(leaf)
             at += 1
             alone = 0 if leaf is None else alone + 1
-            if alone == SIZE:
-                self._join(values[at - SIZE : at])
+            if alone == TOGETHER:
+                self._join(values[at - TOGETHER : at])
                 alone = 0
         return found
 
