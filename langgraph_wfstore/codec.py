@@ -24,7 +24,7 @@ ELEMENT, CHUNK, PACK = 0, 1, 2
 SMALL_ELEMENT = 64  # bytes; smaller elements share a pack
 SMALL_LIST = 256  # bytes of all elements; a smaller list is one object
 PACK_TAG, CHUNK_TAG = "pack", "chunk/"
-_SCALARS = frozenset({int, float, bool, type(None)})
+_FLAT = frozenset({int, float, bool, type(None), str})
 _SHORT_TEXT = 48  # characters; lists of scalars and short texts are one run of bytes
 # A chunk ends where the content says so: after 256 to 4096 bytes, behind three bytes below 32.
 _CHUNKS = re.compile(rb"(?s).{256,4096}?[\x00-\x1f]{3}|.{1,4096}")
@@ -137,7 +137,7 @@ class Codec:
 
     def _list(self, value: list[Any]) -> EncodedList | None:
         """The list by element, or None if it is small enough to be one object."""
-        if all(type(v) in _SCALARS or (type(v) is str and len(v) <= _SHORT_TEXT) for v in value):
+        if _FLAT.issuperset(map(type, value)) and all(len(v) <= _SHORT_TEXT for v in value if type(v) is str):
             return self._run(value)
         recalled = self.memo.recall_all(value)
         leaves = [leaf or self._unknown(v) for v, leaf in zip(value, recalled, strict=True)]

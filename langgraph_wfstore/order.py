@@ -53,6 +53,10 @@ def spot_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> 
         arrival: the checkpoint.
         seq: the number its record will have.
     """
+    if view.recent and not arrival.parents and not view.awaited and (view.complete or arrival.namespace):
+        last = view.recent[-1][1]
+        if last.checkpoint_id == arrival.parent and last.namespace == arrival.namespace:
+            return Spot(seq << STRIDE_BITS)  # it goes on from the end
     after = _positions(view, backend, _followed(arrival))
     low = max(after, default=-1)
     high = _awaited(view, backend, arrival)
@@ -178,6 +182,9 @@ def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> 
     assert row is not None
     parent = None if arrival.parent is None else view.entry(backend, "", arrival.parent)
     base = parent.row.seq if parent is not None and parent.row is not None else None
+    current = view.heads[row.current]
+    if arrival.branch is None and base is not None and current.head == base:
+        return Line(BranchRow(current.number, current.name, current.base, seq), started=False, becomes_current=False)
     if base is not None and parent is not None and parent.row is not None:
         own = parent.row.branch or 0
         for number in (branch_named(view, arrival.branch), row.current, own):

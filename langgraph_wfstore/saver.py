@@ -381,8 +381,8 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
 
 def _configurable(config: RunnableConfig) -> Mapping[str, Any]:
-    found = config.get("configurable") if isinstance(config, Mapping) else None
-    if not isinstance(found, Mapping):
+    found = config.get("configurable") if type(config) is dict or isinstance(config, Mapping) else None
+    if type(found) is not dict and not isinstance(found, Mapping):
         raise TypeError(
             f"the config has no 'configurable' dict: {config!r:.200}; pass config={{'configurable': "
             "{'thread_id': 'my-thread'}}"

@@ -228,13 +228,16 @@ def translated(path: str) -> Iterator[None]:
     """Turn what sqlite3 raises into an error that says what was found and what to do."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise _error(path, error) from error
-    except OverflowError as error:
-        raise IntegrityError(f"{path} holds a number that cannot be ({error}); restore it from a backup") from error
+    except (sqlite3.Error, OverflowError) as error:
+        raise translation(path, error) from error
 
 
-def _error(path: str, error: sqlite3.Error) -> WfStoreError:
+def translation(path: str, error: Exception) -> Exception:
+    """The error in our words, if it is one of sqlite3's; else itself."""
+    if isinstance(error, OverflowError):
+        return IntegrityError(f"{path} holds a number that cannot be ({error}); restore it from a backup")
+    if not isinstance(error, sqlite3.Error):
+        return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return IntegrityError(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..errors import BackendUnavailableError
 from .base import Stale
 from .sqlite_append import Appends, Packed
-from .sqlite_connection import Connections, translated
+from .sqlite_connection import Connections, translated, translation
 
 _MOST = 256  # appends in one transaction
 
@@ -76,12 +76,13 @@ class WriteQueue:
 
     def _commit(self, group: list[Ticket]) -> None:
         try:
-            with translated(self._connections.path):
-                outcomes = self._transaction(group)
+            outcomes = self._transaction(group)
         except Exception as error:  # noqa: BLE001  # whatever it is, each ticket's owner gets it
             # Nothing of the group is written. Alone, each one succeeds, or fails for a reason of its own.
             if len(group) == 1:
-                group[0].error = error
+                group[0].error = translation(self._connections.path, error)
+                if group[0].error is not error:
+                    group[0].error.__cause__ = error
                 group[0].done = True
                 return
             for ticket in group:
