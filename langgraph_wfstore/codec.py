@@ -116,6 +116,11 @@ class Codec:
 
     def _unknown(self, value: Any) -> Leaf:
         """The serialized form of an element that is not known, and is from now on."""
+        if type(value) is str:
+            leaf = self._leaf(value)
+            if len(value) >= SMALL_ELEMENT:
+                self.memo.remember_text(value, leaf)
+            return leaf
         look = self.memo.look(value)
         leaf = self._leaf(value)
         if look is not None:

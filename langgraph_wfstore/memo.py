@@ -22,12 +22,19 @@ class Memo:
     That an element is known is only a hint where to look: what counts is that it looks as it did, so that neither an
     element that was changed nor another one in the place of one that is gone is mistaken for it.
 
+    Texts, which cannot change, are known by what they say.
+
     Args:
-        capacity: how many elements to remember at the most; the older half goes when it is reached.
+        capacity: how many models to remember at the most; the older half goes when it is reached.
+        characters: of how many texts, in characters; likewise.
     """
 
-    def __init__(self, capacity: int = 60_000) -> None:
+    def __init__(self, capacity: int = 60_000, characters: int = 8_000_000) -> None:
         self._half = max(1, capacity // 2)
+        self._characters = characters // 2
+        self._read = 0
+        self._texts: dict[str, Leaf] = {}
+        self._texts_before: dict[str, Leaf] = {}
         self._known: dict[int, Known] = {}
         self._before: dict[int, Known] = {}
         self._blocks: dict[int, Block] = {}
@@ -35,6 +42,8 @@ class Memo:
 
     def recall(self, value: Any) -> Leaf | None:
         """The serialized form of `value`, if it is known and nothing in it has changed."""
+        if type(value) is str:
+            return self._texts.get(value) or self._texts_before.get(value)
         known = self._known.get(id(value)) or self._before.get(id(value))
         return known.leaf if known is not None and _is_like(value, known.shape) else None
 
@@ -88,6 +97,14 @@ class Memo:
         """Remember `value`, which looked like this before it was serialized."""
         self._turn(1)
         self._known[id(value)] = known
+
+    def remember_text(self, value: str, leaf: Leaf) -> None:
+        """Remember the serialized form of a text."""
+        self._read += len(value)
+        if self._read > self._characters:
+            self._read = len(value)
+            self._texts_before, self._texts = self._texts, {}
+        self._texts[value] = leaf
 
     def _enter(self, models: Sequence[Any], block: Block) -> None:
         self._turn(len(models))

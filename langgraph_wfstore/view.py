@@ -123,7 +123,18 @@ class Entry:
     """One checkpoint and the writes anchored at it; `row` is None while only writes have arrived."""
 
     __slots__ = (
-        *("_channels", "_record", "_written", "checkpoint_id", "deleted", "mine", "namespace", "parent", "row"),
+        *(
+            "_channels",
+            "_effective",
+            "_record",
+            "_written",
+            "checkpoint_id",
+            "deleted",
+            "mine",
+            "namespace",
+            "parent",
+            "row",
+        ),
         "write_rows",
     )
 
@@ -138,6 +149,7 @@ class Entry:
         self.deleted = False
         self.write_rows: list[RecordRow] = []
         self._written: list[WriteRecord] | None = []
+        self._effective: dict[tuple[str, int], tuple[Write, WriteRecord, RecordRow]] | None = None
 
     @property
     def record(self) -> CheckpointRecord | None:
@@ -169,10 +181,12 @@ class Entry:
         if self._written is not None:
             self._written.append(record)
         self.write_rows.append(row)
+        if self._effective is not None:
+            self._count(row, record)
 
     def slim(self) -> None:
         """Give up what can be read from the rows again."""
-        self._record = self._channels = None
+        self._record = self._channels = self._effective = None
         self._written = None if self.write_rows else []
 
     def numbers(self) -> dict[bytes, int]:
@@ -193,13 +207,18 @@ class Entry:
 
     def effective(self) -> dict[tuple[str, int], tuple[Write, WriteRecord, RecordRow]]:
         """Per task and index the write that counts: the first one, or for special indexes the last one."""
-        found: dict[tuple[str, int], tuple[Write, WriteRecord, RecordRow]] = {}
-        for row, record in self.writes:
-            for write in record.writes:
-                key = (record.task_id, write.idx)
-                if write.idx < 0 or key not in found:
-                    found[key] = (write, record, row)
-        return found
+        if self._effective is None:
+            self._effective = {}
+            for row, record in self.writes:
+                self._count(row, record)
+        return self._effective
+
+    def _count(self, row: RecordRow, record: WriteRecord) -> None:
+        assert self._effective is not None
+        for write in record.writes:
+            key = (record.task_id, write.idx)
+            if write.idx < 0 or key not in self._effective:
+                self._effective[key] = (write, record, row)
 
 
 Made = tuple[RecordRow, Record | None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from .base import LOOKED_UP, OBJECT, Append, ObjectRow, Standing, ThreadRow
+from .base import CHECKPOINT, LOOKED_UP, OBJECT, WRITE, Append, ObjectRow, Standing, ThreadRow
 from .packing import pack
 
 RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
@@ -29,10 +29,12 @@ class Packed:
 
     @property
     def plain(self) -> bool:
-        """Whether it only adds rows to a thread that is there."""
+        """Whether it only adds checkpoints and writes to a thread and to branches that are there."""
         batch = self.batch
-        return batch.thread.number is not None and not (
-            batch.run or batch.positions or batch.branches or batch.nested or batch.switch is not None
+        return (
+            batch.thread.number is not None
+            and batch.records[-1].kind in (CHECKPOINT, WRITE)
+            and not (batch.positions or batch.nested or batch.switch is not None)
         )
 
 
@@ -77,13 +79,16 @@ class Appends:
         good = [one for one, outcome in zip(group, outcomes, strict=True) if outcome]
         _insert(db, "record", 16, [row for one in good for row in _keyed(one.batch.thread.number, one.records)])
         _insert(db, "object", 7, [row for one in good for row in _keyed(one.batch.thread.lineage, one.objects)])
+        heads = [(one.batch.thread.number, *head) for one in good for head in one.batch.branches]
+        if heads:
+            db.executemany(_SET_BRANCH, heads)
         return outcomes
 
     def _advance(self, db: sqlite3.Connection, batch: Append) -> bool:
         """Whether the thread stands as expected; it is then taken to stand as it will after the append."""
         number = batch.thread.number or 0
         found = self._standings.get(number) or standing(db, number)
-        if found != batch.expect:
+        if found is None or found != batch.expect or _run_deleted(db, batch):
             return False
         last = batch.records[-1]
         self._standings[number] = Standing(found.epoch, found.lineage_epoch, last.seq, last.seal or last.id)
@@ -103,7 +108,7 @@ class Appends:
                 self._standings.pop(number, None)
                 if standing(db, number) != batch.expect:
                     return False
-            if batch.run and db.execute("SELECT 1 FROM deleted_run WHERE hash = ?", (batch.run,)).fetchone():
+            if _run_deleted(db, batch):
                 return False
             _insert(db, "record", 16, _keyed(number, one.records))
             _insert(db, "object", 7, _keyed(lineage, one.objects))
@@ -112,7 +117,7 @@ class Appends:
         for seq, position in batch.positions:
             db.execute("UPDATE record SET position = ? WHERE key = ?", (position, number << 32 | seq))
         if batch.branches:
-            db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(number, *b) for b in batch.branches])
+            db.executemany(_SET_BRANCH, [(number, *b) for b in batch.branches])
             db.execute(
                 "UPDATE thread SET branches = (SELECT max(number) + 1 FROM branch WHERE thread = ?1) WHERE no = ?1",
                 (number,),
@@ -139,6 +144,7 @@ INSERT_THREAD = (
     "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) "
     "VALUES (?,?,?,?,0,?,?,?,?)"
 )
+_SET_BRANCH = "INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)"
 _COLUMNS = {"record": RECORD, "object": f"{OBJECTS}, lookup"}
 
 
@@ -150,6 +156,11 @@ def standing(db: sqlite3.Connection, thread: int) -> Standing | None:
         (thread, thread << 32, thread << 32 | LAST),
     ).fetchone()
     return None if found is None else Standing(found[0], found[1], (found[2] or 0) & LAST, found[3])
+
+
+def _run_deleted(db: sqlite3.Connection, batch: Append) -> bool:
+    wanted = (batch.run,)
+    return bool(batch.run) and db.execute("SELECT 1 FROM deleted_run WHERE hash = ?", wanted).fetchone() is not None
 
 
 def lookup(name: bytes) -> int:

@@ -338,3 +338,71 @@ def test_a_put_that_was_prepared_before_its_run_was_deleted_is_refused(
     with pytest.raises(ThreadDeletedError):
         saver.put(config_of(), checkpoint_of(), metadata_of(0, run_id="doomed"), {})
     assert list(saver.list(None)) == []
+
+
+def statements(saver: WfStoreSaver) -> list[str]:
+    """What the writing connection executes from now on, as it happens."""
+    executed: list[str] = []
+    saver.store.backend._connections.writer().set_trace_callback(executed.append)
+    return executed
+
+
+def test_a_group_takes_as_few_statements_as_one_operation(saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"thread {i}" for i in range(9)]
+    starts = {name: put(saver, name) for name in names}
+    executed = statements(saver)
+    saver.put_writes(starts["thread 0"], [("n", "a value of its own")], "task")
+    alone = len(executed)
+    executed.clear()
+    held = Held(saver, monkeypatch, waiting=8)
+    outcomes = all_at_once(
+        {name: lambda name=name: saver.put_writes(starts[name], [("n", name)], "another task") for name in names}
+    )
+    assert not any(outcomes.values())
+    assert held.groups == [1, 8]
+    assert len(executed) <= 2 * alone + len(names)  # how a thread stands may have to be asked
+    for name in names:
+        assert ("another task", "n", name) in saver.get_tuple(starts[name]).pending_writes
+    assert_sound(saver, *names)
+
+
+def test_a_stale_append_of_a_group_is_prepared_anew_and_the_others_land(
+    saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = [f"thread {i}" for i in range(6)]
+    starts = {name: put(saver, name) for name in names}
+    with WfStoreSaver(tmp_path / "agent.db") as other:
+        for name in names:
+            saver.put_writes(starts[name], [("n", "before")], "before")  # from now on it is known how they stand
+        behind(saver, monkeypatch, lambda: other.put_writes(starts["thread 3"], [("n", "foreign")], "foreign"))
+        outcomes = all_at_once(
+            {name: lambda name=name: saver.put_writes(starts[name], [("n", name)], "task") for name in names}
+        )
+        assert not any(outcomes.values())
+        for name in names:
+            writes = saver.get_tuple(starts[name]).pending_writes
+            assert ("task", "n", name) in writes
+            assert (("foreign", "n", "foreign") in writes) == (name == "thread 3")
+        assert_sound(other, *names)
+
+
+def test_appends_of_one_group_to_threads_that_share_objects_do_not_share_numbers(
+    saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread of a lineage numbers its new objects on from the last one that it knows: they collide."""
+    start = put(saver, "source")
+    names = ["source", *(f"copy {i}" for i in range(4))]
+    for name in names[1:]:
+        saver.copy_thread("source", name)
+    configs = {name: config_of(name, checkpoint_id=start["configurable"]["checkpoint_id"]) for name in names}
+    for name in names:
+        saver.get_tuple(configs[name])
+    held = Held(saver, monkeypatch, waiting=4)
+    outcomes = all_at_once(
+        {name: lambda name=name: saver.put_writes(configs[name], [("n", f"only in {name}")], "task") for name in names}
+    )
+    assert not any(outcomes.values())
+    assert held.groups[:2] == [1, 4]
+    for name in names:
+        assert saver.get_tuple(configs[name]).pending_writes == [("task", "n", f"only in {name}")]
+    assert_sound(saver, *names)

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMe
 from plain_puts import examples
 from pydantic import BaseModel
 
+from langgraph_wfstore.blocks import SIZE, TOGETHER
 from langgraph_wfstore.codec import Codec
 from langgraph_wfstore.elements import Leaf
 from langgraph_wfstore.errors import WfStoreError
@@ -200,3 +201,92 @@ def test_a_memo_that_is_full_forgets_and_stays_right(messages):
     for message in messages * 2:
         assert encoded(codec, message) == SERDE.dumps_typed(message)
         assert len(codec.memo._known) + len(codec.memo._before) <= 3
+
+
+def encoded_list(codec: Codec, values: list[Any]) -> list[object]:
+    """The serialized forms of a list's elements as `Codec` finds them."""
+    found: list[object] = []
+    for value, leaf in zip(values, codec.memo.recall_all(values), strict=True):
+
+        def make(value: Any = value, leaf: Leaf | None = leaf) -> tuple[str, bytes]:
+            known = leaf or codec._unknown(value)
+            return known.tag, known.data
+
+        found.append(outcome(make))
+    return found
+
+
+def serialized(values: list[Any]) -> list[object]:
+    return [outcome(lambda value=value: SERDE.dumps_typed(value)) for value in values]
+
+
+def edited(values: list[Any], draw: Callable[..., Any]) -> list[Any]:
+    """The same elements, some of them changed, gone, or in another place."""
+    values = [*values]
+    for change in draw(st.lists(st.sampled_from([*CHANGES, *[same_but_another_type] * 4]), max_size=8)):
+        message = draw(st.sampled_from(values))
+        if isinstance(message, BaseMessage):
+            change(message, draw)
+    start, end = draw(st.integers(0, 3)), len(values) - draw(st.integers(0, 3))
+    one, other = draw(st.integers(0, len(values) - 1)), draw(st.integers(0, len(values) - 1))
+    values[one], values[other] = values[other], values[one]
+    return values[start:end]
+
+
+LONG = st.builds(
+    lambda some, count: [copy.deepcopy(some[i % len(some)]) for i in range(count)],
+    st.lists(MESSAGES.filter(lambda m: Memo().look(m) is not None), min_size=1, max_size=3)
+    | st.lists(MESSAGES | st.text("ab", min_size=60, max_size=90), min_size=1, max_size=4),
+    st.integers(2 * TOGETHER, 2 * SIZE + 9),
+)
+
+
+@examples(60)
+@given(LONG, st.data())
+def test_a_change_in_a_long_list_is_never_served_as_what_was_before(values, data):
+    codec = Codec(SERDE, Memo())
+    for _ in range(3):
+        assert encoded_list(codec, values) == serialized(values)
+        assert encoded_list(codec, values) == serialized(values)
+        values = edited(values, data.draw)
+    assert encoded_list(codec, values) == serialized(values)
+
+
+@examples(60)
+@given(LONG, st.data())
+def test_long_lists_that_are_read_share_nothing_and_are_known_until_they_change(values, data):
+    codec, shelf = Codec(SERDE, Memo()), Shelf()
+    leaves = [codec.memo.recall(value) or codec._unknown(value) for value in values]
+    for leaf in leaves:
+        shelf.put(leaf.key, leaf)
+    names = tuple(leaf.key for leaf in leaves)
+    by_name = {leaf.key: leaf for leaf in leaves}
+
+    def read(start: int) -> list[Any]:
+        numbers = [4 * i for i in range(len(names) - start)]
+        return codec.decode_list(names[start:], numbers, lambda name, _: by_name[name], shelf)
+
+    copies = [read(start) for start in (0, 0, data.draw(st.integers(0, 5)), 0)]
+    for each in copies:
+        assert serialized(each) == serialized(values)[len(values) - len(each) :]
+        assert [type(message) for message in each] == [type(message) for message in values][len(values) - len(each) :]
+        assert encoded_list(codec, each) == serialized(each)
+    mutable = [{id(container) for message in each for container in containers(message)} for each in copies]
+    assert all(not a & b for i, a in enumerate(mutable) for b in mutable[:i])
+    changed = edited(copies[0], data.draw)
+    assert encoded_list(codec, changed) == serialized(changed)
+    assert serialized(read(0)) == serialized(copies[3])
+
+
+def test_elements_side_by_side_become_blocks():
+    codec = Codec(SERDE, Memo())
+    messages = [HumanMessage(f"text {i}", id=f"{i}") for i in range(5 * TOGETHER)]
+    for _ in range(3):
+        encoded_list(codec, messages)
+    assert len(codec.memo._blocks) == 5
+    starts = range(0, 5 * TOGETHER, TOGETHER)
+    found = zip(codec.memo._blocks.values(), starts, strict=True)
+    blocks = [(block, messages[at : at + TOGETHER]) for block, at in found]
+    assert all(block.holds(side_by_side) for block, side_by_side in blocks)
+    messages[20].additional_kwargs["new"] = 1
+    assert [block.holds(side_by_side) for block, side_by_side in blocks] == [True, False, True, True, True]
