@@ -406,3 +406,23 @@ def test_appends_of_one_group_to_threads_that_share_objects_do_not_share_numbers
     for name in names:
         assert saver.get_tuple(configs[name]).pending_writes == [("task", "n", f"only in {name}")]
     assert_sound(saver, *names)
+
+
+def test_an_append_of_a_group_to_a_thread_that_was_deleted_elsewhere_is_refused(
+    saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = [f"thread {i}" for i in range(4)]
+    starts = {name: put(saver, name) for name in names}
+    with WfStoreSaver(tmp_path / "agent.db") as other:
+        for name in names:
+            saver.put_writes(starts[name], [("n", "before")], "before")
+        behind(saver, monkeypatch, lambda: other.delete_thread("thread 3"))
+        outcomes = all_at_once(
+            {name: lambda name=name: saver.put_writes(starts[name], [("n", name)], "task") for name in names}
+        )
+        assert {name for name, error in outcomes.items() if isinstance(error, ThreadDeletedError)} == {"thread 3"}
+        assert [outcomes[name] for name in names[:3]] == [None] * 3
+        with saver.store.backend._connections.reader() as db:
+            orphans = db.execute("SELECT count(*) FROM record WHERE key >> 32 NOT IN (SELECT no FROM thread)")
+            assert orphans.fetchone() == (0,)
+        assert_sound(other, *names[:3])

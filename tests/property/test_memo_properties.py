@@ -290,3 +290,13 @@ def test_elements_side_by_side_become_blocks():
     assert all(block.holds(side_by_side) for block, side_by_side in blocks)
     messages[20].additional_kwargs["new"] = 1
     assert [block.holds(side_by_side) for block, side_by_side in blocks] == [True, False, True, True, True]
+
+
+def test_an_equal_value_of_another_type_in_a_block_is_a_change():
+    codec = Codec(SERDE, Memo())
+    messages = [ToolMessage("a", tool_call_id=f"{i}", artifact=True) for i in range(TOGETHER)]
+    for _ in range(3):
+        encoded_list(codec, messages)
+    assert len(codec.memo._blocks) == 1
+    messages[3].artifact = 1
+    assert encoded_list(codec, messages) == serialized(messages)
