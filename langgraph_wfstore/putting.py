@@ -111,6 +111,7 @@ def encode_checkpoint(codec: Codec, new: CheckpointInput, parent: Entry | None) 
         UnsupportedValueError: a value cannot be stored; names the channel.
     """
     _expect_texts(id=new.checkpoint_id, ts=new.ts)
+    _expect_names((*new.values, *new.versions))
     channels: dict[str, Encoded | Ref] = {}
     known = parent.channels if parent is not None and parent.shown else {}
     for name, value in new.values.items():
@@ -132,6 +133,7 @@ def encode_writes(codec: Codec, new: WritesInput) -> list[Encoded]:
         UnsupportedValueError: a value cannot be stored; names the channel.
     """
     _expect_texts(task_id=new.task_id, task_path=new.task_path)
+    _expect_names([channel for _, channel, _ in new.writes])
     return [codec.encode(value, f"a write to channel {channel!r}") for _, channel, value in new.writes]
 
 
@@ -141,6 +143,14 @@ def _expect_texts(**values: object) -> None:
         if not isinstance(value, str):
             raise UnsupportedValueError(
                 f"{name} is a {type(value).__name__}, {value!r:.100}; it must be a str. Nothing was written"
+            )
+
+
+def _expect_names(channels: Collection[object]) -> None:
+    for name in channels:
+        if not isinstance(name, str):
+            raise UnsupportedValueError(
+                f"a channel is named {name!r:.100}, a {type(name).__name__}; it must be a str. Nothing was written"
             )
 
 

@@ -34,6 +34,14 @@ from .serde import WfSerializer
 from .store import WfStore
 from .view import check_limit, checked_thread_id, several
 
+_NEEDED: dict[str, type] = {
+    "id": object,
+    "ts": object,
+    "v": int,
+    "channel_values": dict,
+    "channel_versions": dict,
+    "versions_seen": dict,
+}
 _CHECKPOINT_KEYS = frozenset(
     {"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"}
 )
@@ -136,6 +144,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         """
         configurable = _configurable(config)
         thread_id, namespace = _thread_id(configurable), _namespace(configurable)
+        _check_checkpoint(checkpoint)
         new = CheckpointInput(
             namespace=namespace,
             checkpoint_id=checkpoint["id"],
@@ -375,6 +384,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         if not isinstance(self.serde, WfSerializer):
             return cast("WfStoreSaver", super().with_allowlist(extra_allowlist))
         clone = copy.copy(self)
+        clone._owns = False  # who opened the store closes it
         clone.serde = maybe_add_typed_methods(self.serde.with_allowlist(extra_allowlist))
         clone._codec = Codec(clone.serde, self.store.views.memo)
         return clone
@@ -420,6 +430,23 @@ def _run_id(config: RunnableConfig) -> str | None:
         if keys and keys.get("run_id") is not None:
             return str(keys["run_id"])
     return None
+
+
+def _check_checkpoint(checkpoint: Checkpoint) -> None:
+    """Refuse what is no checkpoint, saying what is missing; whether id and time are texts is looked at later."""
+    parts: Mapping[str, object] = checkpoint
+    for key, kind in _NEEDED.items():
+        if key not in parts:
+            raise ValueError(
+                f"the checkpoint has no {key!r}, only {sorted(map(str, parts))}; nothing was written. "
+                "langgraph.checkpoint.base.empty_checkpoint() makes a complete one"
+            )
+        if not isinstance(parts[key], kind):
+            found = parts[key]
+            raise TypeError(
+                f"the checkpoint's {key!r} is a {type(found).__name__}, not a {kind.__name__}: {found!r:.100}; "
+                "nothing was written"
+            )
 
 
 def _required_checkpoint_id(configurable: Mapping[str, Any]) -> str:

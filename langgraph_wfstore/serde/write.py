@@ -92,6 +92,7 @@ def _holds_buffer(value: Any) -> bool:
     return any(_holds_buffer(item) for item in value if type(item) in _CONTAINERS)
 
 
+_STEPS_SHOWN: Final = 12
 # The way to a part of the value, for errors: the way before it, the kind of step, and the key, index or name.
 Path = tuple[Any, str, Any] | None
 
@@ -220,9 +221,14 @@ def _header(count: int, small: int, medium: bytes, large: bytes) -> bytes:
 
 def _refusal(path: Path, kind: type, reason: str, advice: str) -> UnsupportedValueError:
     place = ""
+    steps = 0
     while path is not None:
         path, step, name = path
-        place = _step(step, name) + place
+        steps += 1
+        if steps <= _STEPS_SHOWN:
+            place = _step(step, name) + place
+    if steps > _STEPS_SHOWN:
+        place = f" ({steps - _STEPS_SHOWN} steps) ... {place}"
     module, qualname = class_name(kind)
     name = qualname if module == "builtins" else f"{module}.{qualname}"
     return UnsupportedValueError(

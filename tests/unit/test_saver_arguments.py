@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langgraph_wfstore import DecodeError, IntegrityError, WfStore, WfStoreError, WfStoreSaver
+from langgraph_wfstore import DecodeError, IntegrityError, UnsupportedValueError, WfStore, WfStoreError, WfStoreSaver
 
 
 @dataclass
@@ -120,3 +120,44 @@ def test_a_cell_of_another_type_is_damage(tmp_path: Path, damage: str):
     db.close()
     with WfStoreSaver(path) as saver, pytest.raises(IntegrityError):
         saver.get_tuple({"configurable": {"thread_id": "t"}})
+
+
+@pytest.mark.parametrize("key", ["id", "ts", "v", "channel_values", "channel_versions", "versions_seen"])
+def test_a_checkpoint_that_lacks_a_part_says_which(saver, key):
+    checkpoint = empty_checkpoint()
+    del checkpoint[key]
+    with pytest.raises(ValueError, match=f"no '{key}'"):
+        saver.put({"configurable": {"thread_id": "t"}}, checkpoint, {}, {})
+    assert list(saver.list(None)) == []
+
+
+@pytest.mark.parametrize("key", ["v", "channel_values", "channel_versions", "versions_seen"])
+def test_a_checkpoint_with_something_else_in_a_part_says_which(saver, key):
+    with pytest.raises(TypeError, match=f"'{key}' is a NoneType"):
+        saver.put({"configurable": {"thread_id": "t"}}, {**empty_checkpoint(), key: None}, {}, {})
+
+
+def test_a_channel_whose_name_is_no_text_is_refused(saver):
+    config = {"configurable": {"thread_id": "t", "checkpoint_id": "c"}}
+    with pytest.raises(UnsupportedValueError, match="named 5, a int"):
+        saver.put(config, {**empty_checkpoint(), "channel_values": {5: 1, "a": 2}}, {}, {})
+    with pytest.raises(UnsupportedValueError, match="named None, a NoneType"):
+        saver.put_writes(config, [("a", 1), (None, 2)], "task")
+    assert list(saver.list(None)) == []
+
+
+def test_an_error_about_a_deep_value_shows_the_last_steps_to_it(saver):
+    deep = value = {}
+    for _ in range(100):
+        value["a rather long key"] = value = {}
+    value["here"] = object()
+    with pytest.raises(UnsupportedValueError, match=r"steps\) \.\.\. .*'here'") as caught:
+        put(saver, "t", deep)
+    assert len(str(caught.value)) < 1000
+
+
+def test_closing_a_clone_leaves_the_store_open(saver):
+    clone = saver.with_allowlist([Point])
+    clone.close()
+    put(saver, "t", 1)
+    assert [info.thread_id for info in saver.store.threads()] == ["t"]
