@@ -146,10 +146,9 @@ class Codec:
             return self._run(value)
         recalled = self.memo.recall_all(value)
         leaves = [leaf or self._unknown(v) for v, leaf in zip(value, recalled, strict=True)]
-        sizes = [leaf.size for leaf in leaves]
-        if len(leaves) < 8 and sum(sizes) < SMALL_LIST:
+        if len(leaves) < 8 and sum([leaf.size for leaf in leaves]) < SMALL_LIST:
             return None
-        if min(sizes) >= SMALL_ELEMENT:
+        if min([leaf.size for leaf in leaves]) >= SMALL_ELEMENT:
             return EncodedList([ELEMENT] * len(leaves), leaves)
         return self._packed(leaves)
 
