@@ -23,6 +23,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
+from .arguments import check_limit, checked_thread_id, several
 from .codec import Codec
 from .delta import delta_history
 from .metadata import Filter
@@ -32,7 +33,6 @@ from .reading import StoredCheckpoint
 from .runs import Runs
 from .serde import WfSerializer
 from .store import WfStore
-from .view import check_limit, checked_thread_id, several
 
 _NEEDED: dict[str, type] = {
     "id": object,

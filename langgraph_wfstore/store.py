@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import retention
+from .arguments import check_limit, checked_thread_id
 from .backends import open_backend
 from .backends.base import Backend, Tail
 from .canonical import hex_id
@@ -27,7 +28,6 @@ from .putting import (
     plan_writes,
 )
 from .reading import StoredCheckpoint, decode_checkpoint
-from .view import check_limit, checked_thread_id
 from .views import Views
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import verify
+from .arguments import check_limit
 from .canonical import hex_id, utf8
 from .errors import CheckpointNotFoundError, ThreadNotFoundError
 from .lookup import branch_number
 from .reading import StoredCheckpoint
-from .view import check_limit
 
 if TYPE_CHECKING:
     from .store import WfStore

@@ -1,0 +1,41 @@
+"""What callers pass, checked where it comes in: thread ids, lists of ids, limits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import TypeVar
+
+from .canonical import utf8
+
+_LONGEST_THREAD_ID = 10_000  # bytes of UTF-8
+_T = TypeVar("_T")
+
+
+def checked_thread_id(value: object) -> str:
+    """A thread id as text; TypeError for what is none, ValueError for one that is too long."""
+    if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
+        raise TypeError(f"a thread_id is a str, an int or a UUID, not {type(value).__name__}: {value!r:.100}")
+    name = str(value)
+    if 4 * len(name) > _LONGEST_THREAD_ID and (size := len(utf8(name))) > _LONGEST_THREAD_ID:
+        raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a digest of it")
+    return name
+
+
+def several(values: Iterable[_T], what: str) -> Iterable[_T]:
+    """The same, unless it is one text, whose characters nobody means; TypeError then."""
+    if isinstance(values, str | bytes):
+        raise TypeError(
+            f"expected a list of {what}, found the single {type(values).__name__} {values!r:.100}; put it in a list"
+        )
+    return values
+
+
+def check_limit(limit: int | None) -> None:
+    """TypeError or ValueError for what cannot limit a listing."""
+    if limit is None:
+        return
+    if type(limit) is not int:
+        raise TypeError(f"limit is an int or None, not {type(limit).__name__}: {limit!r:.100}")
+    if limit < 0:
+        raise ValueError(f"limit is {limit}; it must be 0 or more, or None for all")
