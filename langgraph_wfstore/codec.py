@@ -62,7 +62,7 @@ class Codec:
 
     Args:
         serde: the serializer; should be deterministic, or equal values are stored more than once.
-        memo: the live elements that are known; shared by savers that share a store.
+        memo: the live elements that are known; shared by savers that share a store and a serializer's format.
     """
 
     def __init__(self, serde: Serializer, memo: Memo) -> None:

@@ -26,6 +26,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from .arguments import check_limit, checked_thread_id, several
 from .codec import Codec
 from .delta import delta_history
+from .memo import Memo
 from .metadata import Filter
 from .offload import Offload
 from .putting import CheckpointInput, RunRead, WritesInput
@@ -79,7 +80,9 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         super().__init__(serde=serde or WfSerializer(allow=allow, strict=strict, placeholders=placeholders))
         self._owns = not isinstance(url, WfStore)
         self.store = url if isinstance(url, WfStore) else WfStore.open(url, serde=self.serde, synchronous=synchronous)
-        self._codec = Codec(self.serde, self.store.views.memo)
+        # What is known of live elements holds for one serializer's bytes; those of another are its own.
+        memo = self.store.views.memo if isinstance(self.serde, WfSerializer) else Memo()
+        self._codec = Codec(self.serde, memo)
         self.store.note_serializer(self._codec)
         self._runs = Runs()
         self._offload = Offload()

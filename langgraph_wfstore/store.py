@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from . import retention
 from .arguments import check_limit, checked_thread_id
@@ -16,6 +16,7 @@ from .canonical import hex_id
 from .codec import Codec, Encoded, Serializer
 from .errors import IntegrityError
 from .lookup import kept, latest, load_needs, outline_of
+from .memo import Memo
 from .metadata import Filter
 from .objects import new_secret
 from .putting import (
@@ -33,11 +34,8 @@ from .views import Views
 if TYPE_CHECKING:
     from .thread import Thread
 
-_VIEWS_HELD = 256
 _PAGE = 256
-_ATTEMPTS = 1000
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class WfStore:
     ) -> None:
         self.backend = backend
         self.views = Views(backend, lineage_secret)
-        self._codec = None if serde is None else Codec(serde, self.views.memo)
+        self._codec = None if serde is None else Codec(serde, Memo())
         self._without_deduplication: set[str] = set()
 
     @classmethod

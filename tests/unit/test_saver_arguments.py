@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
@@ -161,3 +162,17 @@ def test_closing_a_clone_leaves_the_store_open(saver):
     clone.close()
     put(saver, "t", 1)
     assert [info.thread_id for info in saver.store.threads()] == ["t"]
+
+
+def test_each_serializer_writes_its_own_bytes_though_savers_share_a_store(saver):
+    texts = [f"a text of some length, number {i} " + "x" * 60 for i in range(10)]
+    messages = [HumanMessage(f"message {i} " + "y" * 60, id=f"{i}") for i in range(20)]
+    other = WfStoreSaver(saver.store, serde=JsonPlusSerializer())
+    for thread, one in (("ours", saver), ("theirs", other)):
+        put(one, f"{thread} texts", texts)
+        put(one, f"{thread} messages", messages)
+    backend = saver.store.backend
+    for thread, tag in (("ours", "wf1"), ("theirs", "msgpack")):
+        for values in ("texts", "messages"):
+            lineage = backend.find(f"{thread} {values}".encode()).row.lineage
+            assert {row.tag for row in backend.all_objects(lineage) if row.tag} == {tag}
