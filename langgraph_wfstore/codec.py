@@ -68,6 +68,7 @@ class Codec:
     def __init__(self, serde: Serializer, memo: Memo) -> None:
         self.serde = serde
         self.memo = memo
+        self._lossless = getattr(serde, "lossless", False)  # what it reads is what was written, not only like it
         self._dumps = serde.dumps_typed
         self._loads = serde.loads_typed
 
@@ -124,7 +125,7 @@ class Codec:
         look = self.memo.look(value)
         leaf = self._leaf(value)
         if look is not None:
-            leaf.shape = look
+            leaf.shape = look if self._lossless else None
             self.memo.remember(value, Known(look, leaf))
         return leaf
 

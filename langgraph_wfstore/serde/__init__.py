@@ -71,6 +71,8 @@ FORMAT: Final = "wf1"
 class WfSerializer:
     """Turns channel values into bytes and back; implements LangGraph's SerializerProtocol."""
 
+    lossless: Final = True
+
     def __init__(
         self, allow: Iterable[type | tuple[str, ...]] = (), strict: bool = False, placeholders: bool = False
     ) -> None:

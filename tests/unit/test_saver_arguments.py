@@ -176,3 +176,19 @@ def test_each_serializer_writes_its_own_bytes_though_savers_share_a_store(saver)
         for values in ("texts", "messages"):
             lineage = backend.find(f"{thread} {values}".encode()).row.lineage
             assert {row.tag for row in backend.all_objects(lineage) if row.tag} == {tag}
+
+
+class Shortening(JsonPlusSerializer):
+    """Does not give back all that it was given."""
+
+    def loads_typed(self, data):
+        value = super().loads_typed(data)
+        return HumanMessage("short", id=value.id) if isinstance(value, HumanMessage) else value
+
+
+def test_what_a_serializer_gives_back_is_what_is_read_also_by_who_put_it():
+    with WfStoreSaver(":memory:", serde=Shortening()) as saver:
+        put(saver, "t", [HumanMessage("long " * 60, id=f"{i}") for i in range(3)])
+        for _ in range(2):
+            values = saver.get_tuple({"configurable": {"thread_id": "t"}}).checkpoint["channel_values"]["a"]
+            assert [message.content for message in values] == ["short"] * 3
