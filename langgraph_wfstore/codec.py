@@ -110,6 +110,14 @@ class Codec:
             "Put plain data into the state, or give the saver a serde that takes this type"
         )
 
+    def element(self, value: Any) -> Leaf:
+        """The serialized form of one value as it would be an element of a list; remembered like those.
+
+        Raises:
+            whatever the serializer raises.
+        """
+        return self.memo.recall(value) or self._unknown(value)
+
     def _leaf(self, value: Any) -> Leaf:
         tag, data = self._dumps(value)
         data = bytes(data)

@@ -20,6 +20,7 @@ from .canonical import (
     version,
 )
 from .errors import IntegrityError
+from .fields import integer, read_ref, ref, rows
 from .records import (
     BranchRecord,
     Channel,
@@ -32,9 +33,11 @@ from .records import (
     Write,
     WriteRecord,
 )
+from .trace_format import KIND_OF, TraceRecord, read_trace, trace_body, trace_refs
 
 FORMAT_VERSION = 1
-Record = CheckpointRecord | WriteRecord | BranchRecord | SwitchRecord | RemovalRecord
+TRACE_KINDS = (Kind.RUN, Kind.STEP, Kind.CALL, Kind.END)
+Record = CheckpointRecord | WriteRecord | BranchRecord | SwitchRecord | RemovalRecord | TraceRecord
 
 
 def record_id(kind: Kind, body: bytes) -> bytes:
@@ -73,15 +76,15 @@ def _checkpoint_fields(record: CheckpointRecord, text: Callable[[str], Json]) ->
         "parent": None if record.parent is None else hex_id(record.parent),
         "parent_checkpoint_id": None if record.parent_checkpoint_id is None else text(record.parent_checkpoint_id),
         "channels": [
-            [text(name), None if ver is None else _version(ver, text), None if value is None else _ref(value)]
+            [text(name), None if ver is None else _version(ver, text), None if value is None else ref(value)]
             for name, ver, value in record.channels
         ],
         "versions_seen": seen,
         "updated_channels": None if record.updated_channels is None else [text(c) for c in record.updated_channels],
-        "v": _integer(record.v),
+        "v": integer(record.v),
         "ts": text(record.ts),
-        "metadata": _ref(record.metadata),
-        "extra": None if record.extra is None else _ref(record.extra),
+        "metadata": ref(record.metadata),
+        "extra": None if record.extra is None else ref(record.extra),
         "source": None if record.source is None else text(record.source),
         "step": record.step,
         "run_id": None if record.run_id is None else text(record.run_id),
@@ -98,7 +101,7 @@ def _write_fields(record: WriteRecord, text: Callable[[str], Json]) -> Json:
         "task_id": text(record.task_id),
         "task_path": text(record.task_path),
         "writes": [
-            [w.idx, text(w.channel), _ref(w.value), None if w.replaces is None else hex_id(w.replaces)]
+            [w.idx, text(w.channel), ref(w.value), None if w.replaces is None else hex_id(w.replaces)]
             for w in record.writes
         ],
     }
@@ -129,6 +132,11 @@ def switch_body(record: SwitchRecord) -> bytes:
     """The canonical bytes of a switch record."""
     fields: dict[str, Json] = {"format": FORMAT_VERSION, "kind": "switch", "number": record.number}
     return encode({**fields, "checkpoint": hex_id(record.checkpoint)})
+
+
+def trace_record_body(record: TraceRecord) -> bytes:
+    """The canonical bytes of a run, step, call or end record."""
+    return trace_body(record, FORMAT_VERSION)
 
 
 def removal_body(record: RemovalRecord) -> bytes:
@@ -174,11 +182,14 @@ def seal_id(record: SealRecord) -> bytes:
 
 
 def refs_of(record: Record) -> list[Ref]:
-    """Every value that a record names: of channels or writes in their order, then metadata and further keys."""
+    """Every value that a record names: of channels or writes in their order, then metadata and further keys; of a run,
+    step, call or end in the order of its fields."""
     if isinstance(record, CheckpointRecord):
         refs = [channel.value for channel in record.channels if channel.value is not None]
         return [*refs, record.metadata, *([] if record.extra is None else [record.extra])]
-    return [write.value for write in record.writes] if isinstance(record, WriteRecord) else []
+    if isinstance(record, WriteRecord):
+        return [write.value for write in record.writes]
+    return trace_refs(record) if type(record) in KIND_OF else []  # type: ignore[arg-type]  # by the line's own test
 
 
 def skeleton_body(namespace: str, checkpoint_id: str, parent_checkpoint_id: str | None, deleted: bool) -> bytes:
@@ -195,7 +206,7 @@ def skeleton_body(namespace: str, checkpoint_id: str, parent_checkpoint_id: str 
 def read_skeleton(body: bytes) -> tuple[str, str, str | None, bool]:
     """Namespace, checkpoint id, parent checkpoint id and whether it was deleted, behind `skeleton_body`."""
     try:
-        namespace, checkpoint_id, parent, deleted = _rows([decode(body)], 4)[0]
+        namespace, checkpoint_id, parent, deleted = rows([decode(body)], 4)[0]
         above = None if parent is None else from_text(parent)
         return from_text(namespace), from_text(checkpoint_id), above, bool(deleted)
     except (ValueError, KeyError, TypeError) as error:
@@ -214,25 +225,12 @@ def read_record(kind: Kind, body: bytes) -> Record:
         fields = decode(body)
         if not isinstance(fields, dict) or fields.get("kind") != kind.value or fields.get("format") != FORMAT_VERSION:
             raise ValueError(f"expected a {kind.value} record of format {FORMAT_VERSION}")
-        return _READERS[kind](fields)
+        return read_trace(kind, fields) if kind in TRACE_KINDS else _READERS[kind](fields)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise IntegrityError(
             f"a stored {kind.value} record cannot be read ({error}); found {body[:80]!r}...; "
             "run thread.verify() to see which records are damaged, and restore them from a backup"
         ) from error
-
-
-def _ref(value: Ref) -> Json:
-    return hex_id(value.id) if value.form == "object" else {value.form: hex_id(value.id)}
-
-
-def _read_ref(value: Json) -> Ref:
-    if isinstance(value, dict):
-        ((form, name),) = value.items()
-        if form not in ("list", "map"):
-            raise ValueError(f"unknown form of value: {form!r}")
-        return Ref(form, from_hex_id(str(name)))
-    return Ref("object", from_hex_id(str(value)))
 
 
 def _read_checkpoint(f: dict[str, Json]) -> CheckpointRecord:
@@ -243,24 +241,22 @@ def _read_checkpoint(f: dict[str, Json]) -> CheckpointRecord:
         parent=None if f["parent"] is None else from_hex_id(str(f["parent"])),
         parent_checkpoint_id=None if f["parent_checkpoint_id"] is None else from_text(f["parent_checkpoint_id"]),
         channels=tuple(
-            Channel(
-                from_text(name), None if ver is None else from_version(ver), None if ref is None else _read_ref(ref)
-            )
-            for name, ver, ref in _rows(f["channels"], 3)
+            Channel(from_text(name), None if ver is None else from_version(ver), None if ref is None else read_ref(ref))
+            for name, ver, ref in rows(f["channels"], 3)
         ),
         versions_seen=tuple(
-            (from_text(node), tuple((from_text(name), from_version(ver)) for name, ver in _rows(seen, 2)))
-            for node, seen in _rows(f["versions_seen"], 2)
+            (from_text(node), tuple((from_text(name), from_version(ver)) for name, ver in rows(seen, 2)))
+            for node, seen in rows(f["versions_seen"], 2)
         ),
         updated_channels=tuple(from_text(c) for c in updated) if isinstance(updated, list) else None,
-        v=_integer(f["v"]),
+        v=integer(f["v"]),
         ts=from_text(f["ts"]),
-        metadata=_read_ref(f["metadata"]),
-        extra=None if f["extra"] is None else _read_ref(f["extra"]),
+        metadata=read_ref(f["metadata"]),
+        extra=None if f["extra"] is None else read_ref(f["extra"]),
         source=None if f["source"] is None else from_text(f["source"]),
-        step=None if f["step"] is None else _integer(f["step"]),
+        step=None if f["step"] is None else integer(f["step"]),
         run_id=None if f["run_id"] is None else from_text(f["run_id"]),
-        parents=tuple((from_text(namespace), from_text(name)) for namespace, name in _rows(f["parents"], 2)),
+        parents=tuple((from_text(namespace), from_text(name)) for namespace, name in rows(f["parents"], 2)),
     )
 
 
@@ -271,15 +267,15 @@ def _read_write(f: dict[str, Json]) -> WriteRecord:
         task_id=from_text(f["task_id"]),
         task_path=from_text(f["task_path"]),
         writes=tuple(
-            Write(_integer(idx), from_text(name), _read_ref(ref), None if old is None else from_hex_id(str(old)))
-            for idx, name, ref, old in _rows(f["writes"], 4)
+            Write(integer(idx), from_text(name), read_ref(ref), None if old is None else from_hex_id(str(old)))
+            for idx, name, ref, old in rows(f["writes"], 4)
         ),
     )
 
 
 def _read_branch(f: dict[str, Json]) -> BranchRecord:
     return BranchRecord(
-        number=_integer(f["number"]),
+        number=integer(f["number"]),
         name=from_text(f["name"]),
         base=None if f["base"] is None else from_hex_id(str(f["base"])),
         first=from_hex_id(str(f["first"])),
@@ -288,11 +284,11 @@ def _read_branch(f: dict[str, Json]) -> BranchRecord:
 
 
 def _read_removal(f: dict[str, Json]) -> RemovalRecord:
-    return RemovalRecord(from_text(f["reason"]), _integer(f["removed"]), from_hex_id(str(f["digest"])))
+    return RemovalRecord(from_text(f["reason"]), integer(f["removed"]), from_hex_id(str(f["digest"])))
 
 
 def _read_switch(f: dict[str, Json]) -> SwitchRecord:
-    return SwitchRecord(_integer(f["number"]), from_hex_id(str(f["checkpoint"])))
+    return SwitchRecord(integer(f["number"]), from_hex_id(str(f["checkpoint"])))
 
 
 _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
@@ -302,15 +298,3 @@ _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
     Kind.REMOVAL: _read_removal,
     Kind.SWITCH: _read_switch,
 }
-
-
-def _rows(value: Json, width: int) -> list[list[Json]]:
-    if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == width for row in value):
-        raise ValueError(f"expected rows of {width}")
-    return value  # type: ignore[return-value]  # checked in the line above
-
-
-def _integer(value: Json) -> int:
-    if type(value) is not int:
-        raise ValueError(f"not an integer: {value!r}")
-    return value

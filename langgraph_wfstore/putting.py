@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hmac
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .backends.base import BRANCH, CHECKPOINT, KEPT, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
@@ -41,6 +42,9 @@ class CheckpointInput(NamedTuple):
         extra: what else the checkpoint holds.
         run: what its run read, if that is known.
         branch: the branch that the config names, if it names one.
+        inherits: whether a channel of its parent's version certainly has its parent's value: no node has run since
+            that could have changed it in place.
+        encoded: values that were encoded before, as they were when the checkpoint came to be; they count.
     """
 
     namespace: str
@@ -57,6 +61,8 @@ class CheckpointInput(NamedTuple):
     extra: Mapping[str, Any]
     run: RunRead | None = None
     branch: str | None = None
+    inherits: bool = True
+    encoded: Mapping[str, Encoded] = MappingProxyType({})
 
     @property
     def parents(self) -> Mapping[str, str]:
@@ -78,6 +84,10 @@ class WritesInput(NamedTuple):
     run: RunRead | None = None
     run_id: str | None = None
     ends_run: bool = False
+
+
+class Outdated(Exception):
+    """What was encoded inherits values from a checkpoint that is gone: encode it anew."""
 
 
 class EncodedCheckpoint(NamedTuple):
@@ -105,7 +115,7 @@ class Plan:
 
 
 def encode_checkpoint(codec: Codec, new: CheckpointInput, parent: Entry | None) -> EncodedCheckpoint:
-    """Encode what changed; a channel with its parent's version has its parent's value.
+    """Encode what changed.
 
     Raises:
         UnsupportedValueError: a value cannot be stored; names the channel.
@@ -115,7 +125,10 @@ def encode_checkpoint(codec: Codec, new: CheckpointInput, parent: Entry | None) 
     channels: dict[str, Encoded | Ref] = {}
     known = parent.channels if parent is not None and parent.shown else {}
     for name, value in new.values.items():
-        if name not in new.new_versions and name in new.versions:
+        if name in new.encoded:
+            channels[name] = new.encoded[name]
+            continue
+        if new.inherits and name not in new.new_versions and name in new.versions:
             channel = known.get(name)
             if channel is not None and channel.value is not None and _same(channel.version, new.versions[name]):
                 channels[name] = channel.value
@@ -176,7 +189,7 @@ def plan_checkpoint(
         named.append(((new.namespace, new.parent), parent))
     run_id = _run_id(new)
     refuse_deleted(view, backend, new.run, run_id, named)
-    placement = Placement(view.lineage, _numbers(view, backend))
+    placement = Placement(view.lineage, lookup_numbers(view, backend))
     values = (*encoded.channels.values(), encoded.metadata, encoded.extra)
     placement.prepare([value for value in values if value is not None and not isinstance(value, Ref)])
     parents = new.parents
@@ -208,8 +221,12 @@ def plan_checkpoint(
             "a checkpoint id of its own"
         )
     numbers = placement.numbered
-    if parent is not None and parent.shown and any(type(value) is Ref for value in encoded.channels.values()):
-        numbers = {**parent.numbers(), **numbers}
+    inherited = [value.id for value in encoded.channels.values() if type(value) is Ref]
+    if inherited:
+        known = parent.numbers() if parent is not None and parent.shown else {}
+        if any(name not in known for name in inherited):
+            raise Outdated
+        numbers = {**known, **numbers}
     refs = pack_numbers([numbers[ref.id] for ref in refs_of(record)])
     return _checkpoint_plan(view, backend, new, parents, record, body, name, refs, placement)
 
@@ -269,8 +286,8 @@ def _checkpoint_plan(
         elif line.becomes_current:
             made.append(_switch(line, name, seq + 1))
         switch = line.branch.number if line.becomes_current else None
-    rows = _sealed(view, made)
-    batch = _append(view, backend, placement, rows, record.run_id)
+    rows = sealed(view, made)
+    batch = append_of(view, backend, placement, rows, record.run_id)
     batch.positions = spot.moved
     batch.branches = branches
     batch.switch = switch
@@ -307,7 +324,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     # Of several writes of one index in a batch the last one counts.
     latest = {idx: (channel, value) for (idx, channel, _), value in zip(new.writes, values, strict=True)}
     asked = {idx: write for idx, write in latest.items() if idx < 0 or (new.task_id, idx) not in stored}
-    placement = Placement(view.lineage, _numbers(view, backend))
+    placement = Placement(view.lineage, lookup_numbers(view, backend))
     placement.prepare(value for _, value in asked.values())
     accepted: list[Write] = []
     for idx, (channel, value) in asked.items():
@@ -326,7 +343,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     name = record_id(Kind.WRITE, body)
     row = RecordRow(view.last + 1, WRITE, name, KEPT, body, None, None, anchor, *(None,) * 7, refs=refs)
     made: list[Made] = [(row, record)]
-    batch = _append(view, backend, placement, _sealed(view, made) if new.ends_run else [row], new.run_id)
+    batch = append_of(view, backend, placement, sealed(view, made) if new.ends_run else [row], new.run_id)
     return Plan(batch, [(batch.records[0], record)], placement)
 
 
@@ -402,11 +419,12 @@ def _previous(view: ThreadView, channel: Channel | None) -> StoredList | None:
     return view.lineage.list(channel.value.id)
 
 
-def _numbers(view: ThreadView, backend: Backend) -> Any:
+def lookup_numbers(view: ThreadView, backend: Backend) -> Callable[[list[bytes]], dict[bytes, int]]:
+    """The numbers of those of these ids that the engine finds in the thread's lineage."""
     return lambda ids: backend.numbers(view.row.lineage, ids) if view.row is not None and view.row.lineage else {}
 
 
-def _sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
+def sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
     """The rows, the last of them with the seal over everything that is not sealed yet."""
     rows = [row for row, _ in made]
     seal = SealRecord(view.ordinal + 1, view.seal, (*view.unsealed, *[row.id for row in rows]))
@@ -414,9 +432,10 @@ def _sealed(view: ThreadView, made: list[Made]) -> list[RecordRow]:
     return rows
 
 
-def _append(
+def append_of(
     view: ThreadView, backend: Backend, placement: Placement, rows: list[RecordRow], run_id: str | None
 ) -> Append:
+    """The append of these rows, with the objects that were placed."""
     assert view.row is not None
     run = None if run_id is None else run_hash(backend.store_secret, run_id)
     return Append(view.row, view.standing, rows, placement.rows, run=run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from .arguments import check_limit, checked_thread_id, several
+from .capture import forget, watch
 from .codec import Codec
 from .delta import delta_history
 from .memo import Memo
@@ -31,6 +32,7 @@ from .metadata import Filter
 from .offload import Offload
 from .putting import CheckpointInput, RunRead, WritesInput
 from .reading import StoredCheckpoint
+from .recorder import LIMIT, Binding, Recorder
 from .runs import Runs
 from .serde import WfSerializer
 from .store import WfStore
@@ -61,9 +63,15 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         strict: restore nothing beside the safe types and `allow`.
         placeholders: give a placeholder, which writes back the same bytes, for a value whose class is gone or not
             allowed, instead of raising DecodeError.
+        capture: record runs, steps, model and tool calls; "digests": of their inputs and outputs only keyed digests.
+        redact: a function that is given what a run, step or call was given or gave, and returns what is to be recorded
+            of it; if it raises, nothing of that value is. The state that the graph saves is not its affair.
+        capture_limit: bytes that one value, or one message, of a call may have; of a larger one the record keeps type,
+            size and SHA-256.
         synchronous: "full": what was acknowledged survives a power cut; "normal": it survives a crash of the process.
 
     Raises:
+        ValueError: an option has another value than those named here.
         BackendUnavailableError, IntegrityError, WfStoreError: the place cannot be opened; see `WfStore.open`.
     """
 
@@ -75,8 +83,17 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         allow: Collection[Any] = (),
         strict: bool = False,
         placeholders: bool = False,
+        capture: bool | str = True,
+        redact: Callable[[Any], Any] | None = None,
+        capture_limit: int = LIMIT,
         synchronous: str = "full",
     ) -> None:
+        if capture not in (True, False, "digests"):
+            raise ValueError(f"capture is True, False or 'digests', not {capture!r}")
+        if type(capture_limit) is not int or capture_limit < 1:
+            raise ValueError(f"capture_limit is a positive number of bytes, not {capture_limit!r}")
+        if redact is not None and not callable(redact):
+            raise ValueError(f"redact is a function of one value, not {redact!r:.100}")
         super().__init__(serde=serde or WfSerializer(allow=allow, strict=strict, placeholders=placeholders))
         self._owns = not isinstance(url, WfStore)
         self.store = url if isinstance(url, WfStore) else WfStore.open(url, serde=self.serde, synchronous=synchronous)
@@ -86,6 +103,11 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self.store.note_serializer(self._codec)
         self._runs = Runs()
         self._offload = Offload()
+        self._recorder = Recorder(
+            self.store, self._codec, "digests" if capture == "digests" else "full", redact, capture_limit
+        )
+        if capture:
+            watch(self._recorder)
 
     @classmethod
     @contextlib.contextmanager
@@ -99,6 +121,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
     def close(self) -> None:
         """End the saver's threads, and the store unless it was given open. Safe to call twice."""
+        forget(self._recorder)
         self._offload.close()
         if self._owns:
             self.store.close()
@@ -164,7 +187,8 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             run=self._runs.read_by(configurable, thread_id),
             branch=_text(configurable, "branch"),
         )
-        self.store.put_checkpoint(thread_id, new, self._codec)
+        with self._recorder.putting(configurable, thread_id, new) as putting:
+            self.store.put_checkpoint(thread_id, putting.checkpoint, self._codec, putting.queued)
         if not namespace:
             self._runs.note_root(configurable, thread_id, checkpoint["id"])
         return _config(thread_id, namespace, checkpoint["id"], configurable)
@@ -189,8 +213,9 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             run_id=_run_id(config),
             ends_run=any(channel in (ERROR, INTERRUPT) for channel, _ in writes),
         )
-        if new.writes:
-            self.store.put_writes(thread_id, new, self._codec)
+        with self._recorder.writing(configurable, thread_id, new) as queued:
+            if new.writes:
+                self.store.put_writes(thread_id, new, self._codec, queued)
 
     # ------------------------------------------------------------------ get
 
@@ -201,6 +226,13 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             DecodeError: a value cannot be restored; names thread, channel and type.
             IntegrityError: stored bytes are damaged.
         """
+        return self._get_tuple(config, self._bind(config))
+
+    def _bind(self, config: RunnableConfig) -> Binding | None:
+        configurable = _configurable(config)
+        return self._recorder.bind(configurable, _thread_id(configurable), _namespace(configurable), _run_id(config))
+
+    def _get_tuple(self, config: RunnableConfig, binding: Binding | None) -> CheckpointTuple | None:
         configurable = _configurable(config)
         thread_id, namespace = _thread_id(configurable), _namespace(configurable)
         found = self.store.get(
@@ -215,6 +247,13 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self._runs.note(configurable, thread_id, RunRead(found.life, found.last), root=not namespace)
         if found.checkpoint is not None and not namespace:
             self._runs.note_root(configurable, thread_id, found.checkpoint.record.checkpoint_id)
+        if binding is not None:
+            record = None if found.checkpoint is None else found.checkpoint.record
+            binding.loaded(
+                None if record is None else record.checkpoint_id,
+                None if record is None else record.source,
+                RunRead(found.life, found.last),
+            )
         return None if found.checkpoint is None else _tuple(thread_id, found.checkpoint, configurable)
 
     def list(
@@ -238,7 +277,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         """
         check_limit(limit)
         if config is not None:
-            _thread_id(_configurable(config))
+            self._bind(config)  # LangGraph loads a sub-graph that it replays so
         return self._list(config, filter, before, limit)
 
     def _list(
@@ -334,7 +373,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, without blocking the event loop."""
-        return await self._offload.run(self.get_tuple, config)
+        return await self._offload.run(self._get_tuple, config, self._bind(config))
 
     async def alist(
         self,

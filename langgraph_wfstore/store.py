@@ -76,6 +76,7 @@ class WfStore:
         self, backend: Backend, *, serde: Serializer | None = None, lineage_secret: Callable[[], bytes] = new_secret
     ) -> None:
         self.backend = backend
+        self.closed = False
         self.views = Views(backend, lineage_secret)
         self._codec = None if serde is None else Codec(serde, Memo())
         self._without_deduplication: set[str] = set()
@@ -178,8 +179,16 @@ class WfStore:
 
     # ------------------------------------------------------------------ putting
 
-    def put_checkpoint(self, thread_id: str, new: CheckpointInput, codec: Codec) -> None:
+    def put_checkpoint(
+        self, thread_id: str, new: CheckpointInput, codec: Codec, queued: Callable[[], None] | None = None
+    ) -> None:
         """Store a checkpoint, with its objects and its seal, or nothing.
+
+        Args:
+            thread_id: which thread.
+            new: the checkpoint.
+            codec: what its values are encoded with.
+            queued: called as soon as its values may change again.
 
         Raises:
             UnsupportedValueError: a value cannot be stored.
@@ -196,16 +205,18 @@ class WfStore:
                 parent = None if new.parent is None else view.entry(self.backend, new.namespace, new.parent)
             return encode_checkpoint(codec, new, parent)
 
-        self.views.append(view, encode, lambda encoded: plan_checkpoint(view, self.backend, new, encoded))
+        self.views.append(view, encode, lambda encoded: plan_checkpoint(view, self.backend, new, encoded), queued)
 
-    def put_writes(self, thread_id: str, new: WritesInput, codec: Codec) -> None:
-        """Store the pending writes of one task, all or none; errors as for `put_checkpoint`."""
+    def put_writes(
+        self, thread_id: str, new: WritesInput, codec: Codec, queued: Callable[[], None] | None = None
+    ) -> None:
+        """Store the pending writes of one task, all or none; arguments and errors as for `put_checkpoint`."""
         view = self.views.of(thread_id)
 
         def encode() -> list[Encoded]:
             return encode_writes(codec, new)
 
-        self.views.append(view, encode, lambda values: plan_writes(view, self.backend, new, values))
+        self.views.append(view, encode, lambda values: plan_writes(view, self.backend, new, values), queued)
 
     # ------------------------------------------------------------------ reading
 
@@ -336,6 +347,7 @@ class WfStore:
 
     def close(self) -> None:
         """Release the store. Safe to call twice."""
+        self.closed = True
         self.backend.close()
 
     def __enter__(self) -> WfStore:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
+from typing import Any
 
 from .backends.base import (
     BRANCH,
+    CALL,
     CHECKPOINT,
+    END,
     KEPT,
     REMOVAL,
+    RUN,
     SKELETON,
+    STEP,
     SWITCH,
     WRITE,
     Append,
@@ -47,28 +52,33 @@ KINDS = {
     BRANCH: Kind.BRANCH,
     REMOVAL: Kind.REMOVAL,
     SWITCH: Kind.SWITCH,
+    RUN: Kind.RUN,
+    STEP: Kind.STEP,
+    CALL: Kind.CALL,
+    END: Kind.END,
 }
 
 
 @functools.lru_cache(maxsize=4096)
 def anchor_of(namespace: str, checkpoint_id: str) -> int:
     """The index key of a checkpoint and its writes: 64 bits of a digest of namespace and id."""
-    return _signed(digest("anchor", utf8(namespace), utf8(checkpoint_id)))
+    return signed(digest("anchor", utf8(namespace), utf8(checkpoint_id)))
 
 
 @functools.lru_cache(maxsize=1024)
 def space_of(namespace: str) -> int:
     """The index key of a namespace; 0 for the root."""
-    return _signed(digest("namespace", utf8(namespace))) if namespace else 0
+    return signed(digest("namespace", utf8(namespace))) if namespace else 0
 
 
 @functools.lru_cache(maxsize=1024)
 def run_of(run_id: str) -> int:
     """The index key of a run id."""
-    return _signed(digest("run", utf8(run_id)))
+    return signed(digest("run", utf8(run_id)))
 
 
-def _signed(value: bytes) -> int:
+def signed(value: bytes) -> int:
+    """The first 64 bits of a digest, as an index key."""
     return int.from_bytes(value[:8], "big", signed=True)
 
 
@@ -228,6 +238,8 @@ class ThreadView:
         awaited: checkpoints that have not arrived, with those that follow them; what is known of it holds whatever
             else is forgotten.
         recent: the last checkpoints in causal order, with their positions.
+        sent: notes of capture whose append is not known to have succeeded, with it, in their order.
+        inputs: per name (see `Note.like`) the id of the last list that stood there.
     """
 
     def __init__(self, name: bytes) -> None:
@@ -235,6 +247,8 @@ class ThreadView:
         self.lock = threading.RLock()
         self.pending: Pending | None = None
         self.awaited: OrderedDict[tuple[str, str], set[tuple[str, str]]] = OrderedDict()
+        self.sent: deque[tuple[Any, Pending]] = deque()
+        self.inputs: dict[str, bytes] = {}
         self.forget()
 
     def forget(self) -> None:

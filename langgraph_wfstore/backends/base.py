@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 KEPT, HIDDEN, SKELETON = 0, 1, 2
-CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH = 0, 1, 2, 3, 4
+CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END = range(9)
 OBJECT, LIST, MAP = 0, 1, 2
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
@@ -50,7 +50,7 @@ class RecordRow(NamedTuple):
 
     Attributes:
         seq: the record's number in its thread.
-        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL or SWITCH.
+        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL or END.
         id: the record id.
         state: KEPT, HIDDEN (not shown; kept for a delta channel) or SKELETON (content removed).
         body: canonical bytes; for a skeleton the bytes of `skeleton_body`.
@@ -60,8 +60,10 @@ class RecordRow(NamedTuple):
         position: place in the thread's causal order.
         branch: number of the branch it was put on; None below the root.
         within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to.
-        source, step, run: of the metadata; `run` is a hash.
+        source, step: of the metadata.
+        run: hash of the run id: the metadata's, or that of a run, step, call or end.
         refs: the numbers of the objects that the record names, in the order of `format.refs_of`, packed.
+        links: hashes of what a run, step, call or end is found by besides; not given back with the row.
     """
 
     seq: int
@@ -80,6 +82,7 @@ class RecordRow(NamedTuple):
     step: int | None
     run: int | None
     refs: bytes = b""
+    links: tuple[int, ...] = ()
 
 
 class BranchRow(NamedTuple):
@@ -167,6 +170,8 @@ class Append:
         switch: the branch that becomes current.
         nested: whether the thread gets its first checkpoint below the root.
         run: keyed hash of the run it belongs to; it is stale if that run was deleted.
+        lazy: it may be acknowledged when it survives a crash of the process; a power cut may take it until the next
+            append that is not lazy.
     """
 
     thread: ThreadRow
@@ -178,6 +183,7 @@ class Append:
     switch: int | None = None
     nested: bool = False
     run: bytes | None = None
+    lazy: bool = False
 
 
 @dataclass(slots=True)
@@ -215,6 +221,13 @@ class Pending(Protocol):
     def wait(self) -> None:
         """Return when it is durable; raise Stale, or the WfStoreError that stopped it."""
 
+    def send(self) -> None:
+        """See to it that it is applied soon, without waiting for others; `wait` still says how it ended."""
+
+    @property
+    def done(self) -> bool:
+        """Whether `wait` returns, or raises, at once."""
+
 
 class Backend(Protocol):
     """The verbs of an engine. Every read sees every append that returned before it began."""
@@ -250,6 +263,18 @@ class Backend(Protocol):
 
     def before(self, thread: int, position: int) -> int | None:
         """The largest position smaller than this one."""
+
+    def runs(self, thread: int) -> list[RecordRow]:
+        """The RUN records, by seq."""
+
+    def of_runs(self, thread: int, runs: Sequence[int]) -> list[RecordRow]:
+        """The RUN, STEP, CALL and END records of these runs, by seq."""
+
+    def linked(self, thread: int, links: Sequence[int]) -> list[RecordRow]:
+        """The records that have one of these links, by seq."""
+
+    def links(self, thread: int) -> set[tuple[int, int]]:
+        """Every link of a thread: (seq of the record, link)."""
 
     def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
         """The objects of these numbers, in any order."""

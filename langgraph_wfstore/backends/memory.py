@@ -16,6 +16,8 @@ from .base import (
     KEPT,
     LOOKED_UP,
     OBJECT,
+    RUN,
+    SKELETON,
     Append,
     BranchRow,
     Capabilities,
@@ -44,11 +46,19 @@ class _Thread:
     records: list[RecordRow] = field(default_factory=list)
     anchors: dict[int, list[int]] = field(default_factory=dict)
     order: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    links: dict[int, set[int]] = field(default_factory=dict)
     branches: dict[int, BranchRow] = field(default_factory=dict)
 
     def add(self, row: RecordRow) -> None:
+        for link in row.links:
+            self.links.setdefault(link, set()).add(row.seq)
+        row = row._replace(links=()) if row.links else row
         self.records.append(row)
         self._index(row)
+
+    def unlink(self, seq: int) -> None:
+        for found in self.links.values():
+            found.discard(seq)
 
     def _index(self, row: RecordRow) -> None:
         if row.anchor is not None:
@@ -68,9 +78,14 @@ class _Done:
     def __init__(self, good: bool) -> None:
         self._good = good
 
+    done = True
+
     def wait(self) -> None:
         if not self._good:
             raise Stale
+
+    def send(self) -> None:
+        """It has been applied."""
 
 
 class MemoryBackend:
@@ -172,6 +187,31 @@ class MemoryBackend:
             order = self._threads[thread].order
             return max((p for rows in order.values() for p, _ in rows if p < position), default=None)
 
+    def runs(self, thread: int) -> list[RecordRow]:
+        with self._open():
+            return [r for r in self._records(thread) if r.kind == RUN]
+
+    def of_runs(self, thread: int, runs: Sequence[int]) -> list[RecordRow]:
+        with self._open():
+            wanted = set(runs)
+            return [r for r in self._records(thread) if r.kind >= RUN and r.run in wanted]
+
+    def linked(self, thread: int, links: Sequence[int]) -> list[RecordRow]:
+        with self._open():
+            if thread not in self._threads:
+                return []
+            found = self._threads[thread]
+            return [found.records[n - 1] for n in sorted({n for x in links for n in found.links.get(x, ())})]
+
+    def links(self, thread: int) -> set[tuple[int, int]]:
+        with self._open():
+            if thread not in self._threads:
+                return set()
+            return {(seq, link) for link, seqs in self._threads[thread].links.items() for seq in seqs}
+
+    def _records(self, thread: int) -> list[RecordRow]:
+        return self._threads[thread].records if thread in self._threads else []
+
     def numbered(self, lineage: int, numbers: Sequence[int]) -> list[ObjectRow]:
         with self._open():
             found = self._lineages[lineage].objects
@@ -270,6 +310,7 @@ class MemoryBackend:
             old = self._threads[source]
             row = replace(old.row, name=name, life=life, created=created, number=self._made, epoch=0)
             new = self._threads[self._made] = _Thread(row, list(old.records), branches=dict(old.branches))
+            new.links = {link: set(seqs) for link, seqs in old.links.items()}
             new.reindex()
             self._names[name] = self._made
 
@@ -285,6 +326,8 @@ class MemoryBackend:
         for number, record in change.records:
             rows = self._threads[number].records
             rows[record.seq - 1 : record.seq] = [record]
+            if record.state == SKELETON:
+                self._threads[number].unlink(record.seq)
         for n in change.drop_objects:
             gone = lineage.objects.pop(n, None)
             if gone is not None:

@@ -53,6 +53,13 @@ CREATE INDEX record_anchor ON record(key >> 32, anchor);
 CREATE INDEX record_order ON record(key >> 32, space, position) WHERE kind = 0;
 CREATE INDEX record_source ON record(key >> 32, source) WHERE kind = 0 AND source <> 'loop';
 CREATE INDEX record_run ON record(run) WHERE run IS NOT NULL;
+CREATE INDEX record_trace ON record(key) WHERE kind = 5;
+CREATE TABLE link(
+  thread INTEGER NOT NULL REFERENCES thread(no),
+  link INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY(thread, link, seq)
+) WITHOUT ROWID;
 CREATE INDEX record_within ON record(key >> 32, within) WHERE within IS NOT NULL;
 CREATE TABLE object(
   key INTEGER PRIMARY KEY,

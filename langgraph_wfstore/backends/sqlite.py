@@ -12,6 +12,8 @@ from typing import Any
 
 from ..errors import IntegrityError
 from .base import (
+    RUN,
+    SKELETON,
     Append,
     BranchRow,
     Capabilities,
@@ -142,6 +144,30 @@ class SqliteBackend:
         sql.append("ORDER BY position DESC LIMIT ?")
         return self._records(" ".join(sql), (*values, limit))
 
+    def runs(self, thread: int) -> list[RecordRow]:
+        return self._records(
+            f"SELECT {RECORD} FROM record WHERE key BETWEEN ? AND ? AND kind = 5 ORDER BY key",
+            (thread << 32, thread << 32 | LAST),
+        )
+
+    def of_runs(self, thread: int, runs: Sequence[int]) -> list[RecordRow]:
+        return self._records(
+            f"SELECT {RECORD} FROM record WHERE run IN (SELECT value FROM json_each(?)) "
+            "AND kind >= 5 AND key BETWEEN ? AND ? ORDER BY key",
+            ("[" + ",".join(map(str, runs)) + "]", thread << 32, thread << 32 | LAST),
+        )
+
+    def linked(self, thread: int, links: Sequence[int]) -> list[RecordRow]:
+        return self._records(
+            f"SELECT {RECORD} FROM record WHERE key IN (SELECT thread << 32 | seq FROM link "
+            "WHERE thread = ? AND link IN (SELECT value FROM json_each(?))) ORDER BY key",
+            (thread, "[" + ",".join(map(str, links)) + "]"),
+        )
+
+    def links(self, thread: int) -> set[tuple[int, int]]:
+        with self._connections.reader() as db:
+            return set(db.execute("SELECT seq, link FROM link WHERE thread = ?", (thread,)).fetchall())
+
     def before(self, thread: int, position: int) -> int | None:
         with self._connections.reader() as db:
             found: int | None = db.execute(
@@ -257,6 +283,7 @@ class SqliteBackend:
                 "INSERT INTO branch SELECT ?, number, name, base, head FROM branch WHERE thread = ?",
                 (number, source.number),
             )
+            db.execute("INSERT INTO link SELECT ?, link, seq FROM link WHERE thread = ?", (number, source.number))
             return True
 
         self._queue.run(work)
@@ -286,8 +313,10 @@ class SqliteBackend:
         for thread, r in change.records:
             db.execute(
                 f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:]),
+                (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]),
             )
+        emptied = [(thread, r.seq) for thread, r in change.records if r.kind >= RUN and r.state == SKELETON]
+        db.executemany("DELETE FROM link WHERE thread = ? AND seq = ?", emptied)
         db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
         db.executemany(
             "UPDATE object SET id = ?, form = ?, tag = ?, nonce = ?, data = ? WHERE key = ?",
@@ -299,6 +328,7 @@ class SqliteBackend:
             gone = change.drop_thread
             db.execute("DELETE FROM record WHERE key BETWEEN ? AND ?", (gone << 32, gone << 32 | LAST))
             db.execute("DELETE FROM branch WHERE thread = ?", (gone,))
+            db.execute("DELETE FROM link WHERE thread = ?", (gone,))
             if change.tombstone is not None:
                 db.execute(
                     "INSERT INTO tombstone SELECT name_key, ?, ? FROM thread WHERE no = ?",
@@ -377,7 +407,7 @@ def _typed(r: tuple[Any, ...], types: tuple[Any, ...], what: str) -> tuple[Any, 
 
 def _record(r: tuple[Any, ...]) -> RecordRow:
     _typed(r, _RECORD_TYPES, f"record {r[0] & LAST if isinstance(r[0], int) else r[0]!r}")
-    return RecordRow._make((r[0] & LAST, *r[1:4], unpack(r[4]), *r[5:]))
+    return RecordRow._make((r[0] & LAST, *r[1:4], unpack(r[4]), *r[5:], ()))
 
 
 def _thread(r: tuple[Any, ...]) -> ThreadRow:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from .base import CHECKPOINT, LOOKED_UP, OBJECT, WRITE, Append, ObjectRow, Standing, ThreadRow
+from .base import BRANCH, LOOKED_UP, OBJECT, REMOVAL, SWITCH, Append, ObjectRow, Standing, ThreadRow
 from .packing import pack
 
 RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
@@ -26,14 +26,15 @@ class Packed:
     batch: Append
     records: list[tuple[Any, ...]]
     objects: list[tuple[Any, ...]]
+    links: list[tuple[int, int]]
 
     @property
     def plain(self) -> bool:
-        """Whether it only adds checkpoints and writes to a thread and to branches that are there."""
+        """Whether it only adds records, branches aside, to a thread and to branches that are there."""
         batch = self.batch
         return (
             batch.thread.number is not None
-            and batch.records[-1].kind in (CHECKPOINT, WRITE)
+            and batch.records[-1].kind not in (BRANCH, SWITCH, REMOVAL)
             and not (batch.positions or batch.nested or batch.switch is not None)
         )
 
@@ -42,8 +43,9 @@ def packed(batch: Append) -> Packed:
     """The append as it is stored; packing is done by whoever prepared it, not by whoever commits for all."""
     return Packed(
         batch,
-        [(*r[:4], pack(r[4]), *r[5:]) for r in batch.records],
+        [(*r[:4], pack(r[4]), *r[5:16]) for r in batch.records],
         [(*o[:5], pack(o[5]), _looked_up(o)) for o in batch.objects],
+        [(link, r.seq) for r in batch.records for link in r.links],
     )
 
 
@@ -79,6 +81,9 @@ class Appends:
         good = [one for one, outcome in zip(group, outcomes, strict=True) if outcome]
         _insert(db, "record", 16, [row for one in good for row in _keyed(one.batch.thread.number, one.records)])
         _insert(db, "object", 7, [row for one in good for row in _keyed(one.batch.thread.lineage, one.objects)])
+        links = [(one.batch.thread.number, *link) for one in good for link in one.links]
+        if links:
+            db.executemany(_ADD_LINK, links)
         heads = [(one.batch.thread.number, *head) for one in good for head in one.batch.branches]
         if heads:
             db.executemany(_SET_BRANCH, heads)
@@ -112,6 +117,7 @@ class Appends:
                 return False
             _insert(db, "record", 16, _keyed(number, one.records))
             _insert(db, "object", 7, _keyed(lineage, one.objects))
+            db.executemany(_ADD_LINK, [(number, *link) for link in one.links])
         except sqlite3.IntegrityError:
             return False
         for seq, position in batch.positions:
@@ -144,6 +150,7 @@ INSERT_THREAD = (
     "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) "
     "VALUES (?,?,?,?,0,?,?,?,?)"
 )
+_ADD_LINK = "INSERT OR IGNORE INTO link VALUES (?,?,?)"
 _SET_BRANCH = "INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)"
 _COLUMNS = {"record": RECORD, "object": f"{OBJECTS}, lookup"}
 

@@ -47,6 +47,7 @@ class Connections:
         """Start without connections: at the beginning, and in a forked child, which must not touch its parent's."""
         self._closed = False
         self._writer: sqlite3.Connection | None = None
+        self._lazy = False
         self._idle: list[sqlite3.Connection] = []
         self._slots = threading.BoundedSemaphore(_READERS)
 
@@ -90,8 +91,12 @@ class Connections:
         for _ in range(_READERS):
             self._slots.release()
 
-    def writer(self) -> sqlite3.Connection:
-        """The connection to write with; its user holds the write queue's lock."""
+    def writer(self, *, lazy: bool = False) -> sqlite3.Connection:
+        """The connection to write with; its user holds the write queue's lock.
+
+        Args:
+            lazy: what is written now need not survive a power cut before what is written later does.
+        """
         self._check_open()
         if self.read_only:
             raise BackendUnavailableError(
@@ -99,6 +104,10 @@ class Connections:
             )
         if self._writer is None:
             self._writer = self._connect(writing=True)
+            self._lazy = False
+        if lazy != self._lazy and self._synchronous == "FULL":
+            self._writer.execute("PRAGMA synchronous = NORMAL" if lazy else "PRAGMA synchronous = FULL")
+            self._lazy = lazy
         return self._writer
 
     def close(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..errors import BackendUnavailableError
 from .base import Stale
@@ -27,6 +28,10 @@ class Ticket:
         self.batch = batch
         self.done = False
         self.error: Exception | None = None
+
+    def send(self) -> None:
+        """Commit it now unless somebody is committing; then that one does, next."""
+        self._queue.nudge()
 
     def wait(self) -> None:
         """Commit it, or wait for whoever does."""
@@ -52,6 +57,7 @@ class WriteQueue:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[Ticket] = deque()
+        self._nudged = False
 
     def put(self, batch: Packed) -> Ticket:
         """Queue an append."""
@@ -64,15 +70,32 @@ class WriteQueue:
         while not ticket.done:
             with self._lock:
                 if ticket.done:
-                    return
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
-                try:
-                    self._commit(group)
-                finally:
-                    for left in group:
-                        if not left.done:  # an interrupt ended the commit: say so to those who wait
-                            left.error = BackendUnavailableError("the commit was interrupted; repeat the operation")
-                            left.done = True
+                    break
+                self._commit_waiting()
+        if self._nudged:
+            self.nudge()
+
+    def nudge(self) -> None:
+        """Commit what waits, unless somebody else holds the lock: whoever does comes by here afterwards."""
+        self._nudged = True
+        while self._nudged and self._lock.acquire(blocking=False):
+            try:
+                self._nudged = False
+                if self._waiting:
+                    self._commit_waiting()
+            finally:
+                self._lock.release()
+
+    def _commit_waiting(self) -> None:
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST))]
+        self._nudged = self._nudged or bool(self._waiting)
+        try:
+            self._commit(group)
+        finally:
+            for left in group:
+                if not left.done:  # an interrupt ended the commit: say so to those who wait
+                    left.error = BackendUnavailableError("the commit was interrupted; repeat the operation")
+                    left.done = True
 
     def _commit(self, group: list[Ticket]) -> None:
         try:
@@ -94,7 +117,7 @@ class WriteQueue:
             ticket.done = True
 
     def _transaction(self, group: list[Ticket]) -> list[bool]:
-        db = self._connections.writer()
+        db = self._connections.writer(lazy=all(ticket.batch.batch.lazy for ticket in group))
         db.execute("BEGIN IMMEDIATE")
         try:
             outcomes = self._together(db, group) or self._one_by_one(db, group)
@@ -134,7 +157,7 @@ class WriteQueue:
             work: what to do in it.
             erase: overwrite what is deleted with zeros, so that no byte of it stays in free pages.
         """
-        with self._lock, translated(self._connections.path):
+        with self._alone(), translated(self._connections.path):
             db = self._connections.writer()
             self._appends.forget()
             db.execute(f"PRAGMA secure_delete = {'ON' if erase else 'OFF'}")
@@ -153,8 +176,18 @@ class WriteQueue:
 
     def outside(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Work that cannot be part of a transaction."""
-        with self._lock, translated(self._connections.path):
+        with self._alone(), translated(self._connections.path):
             work(self._connections.writer())
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The lock; afterwards what was nudged meanwhile is committed."""
+        try:
+            with self._lock:
+                yield
+        finally:
+            if self._nudged:
+                self.nudge()
 
     def close(self) -> None:
         """Refuse what has not begun."""
