@@ -99,6 +99,7 @@ def model_answered(response: Any) -> tuple[Any, dict[str, Any]]:
     ]
     facts: dict[str, Any] = {
         "usage": usage,
+        "cached": True if (getattr(first, "usage_metadata", None) or {}).get("total_cost") == 0 else None,
         "model": _text(details.get("model_name") or details.get("model") or whole.get("model_name")),
         "response_id": _text(details.get("id") or details.get("response_id")),
         "finish": tuple(reasons),
@@ -127,6 +128,7 @@ def usage_of(found: Any) -> Usage | None:
         output=got,
         cache_read=_count(into, "cache_read", "cached_tokens"),
         cache_write=_cache_writes(into),
+        cache_write_hour=_count(into, "ephemeral_1h_input_tokens"),
         reasoning=_count(out, "reasoning", "reasoning_tokens"),
         audio_input=_count(into, "audio", "audio_tokens"),
         audio_output=_count(out, "audio", "audio_tokens"),

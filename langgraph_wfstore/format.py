@@ -196,7 +196,8 @@ def skeleton_body(namespace: str, checkpoint_id: str, parent_checkpoint_id: str 
     """What a removed record leaves behind beside its id.
 
     Args:
-        namespace, checkpoint_id: which checkpoint it was, or was anchored at.
+        namespace, checkpoint_id: which checkpoint it was, or was anchored at; of a run, step, call or end "" and the
+            run's id.
         deleted: whether it went with its run, so that what the run puts late is refused.
     """
     parent = None if parent_checkpoint_id is None else text(parent_checkpoint_id)

@@ -18,13 +18,13 @@ from .scopes import calling_loop, control_of, current, scopes
 from .states import RunState, cached_step
 from .store import WfStore
 from .trace import Note
+from .traces import TRUNCATED
 from .workflow import describe
 
 _log = logging.getLogger(__name__)
 _KEYS_HELD = 100_000
 _LOOPS_HELD = 10_000
 LIMIT = 1 << 20  # bytes of one value of a call
-TRUNCATED = "wfstore.truncated"  # the only key of what stands in the place of a value that is not stored
 Mode = Literal["full", "digests"]
 
 

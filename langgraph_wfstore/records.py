@@ -248,12 +248,15 @@ class Usage(NamedTuple):
     Attributes:
         input: all input tokens, those from and into the cache included.
         output: all output tokens, reasoning included.
+        cache_read, cache_write: of the input, from and into the cache; `cache_write_hour` of those that are kept an hour.
+        reasoning: of the output.
     """
 
     input: int | None
     output: int | None
     cache_read: int | None = None
     cache_write: int | None = None
+    cache_write_hour: int | None = None
     reasoning: int | None = None
     audio_input: int | None = None
     audio_output: int | None = None
@@ -271,6 +274,7 @@ class EndRecord(NamedTuple):
         content: keyed digest of the normalised output.
         error: type and message.
         usage: tokens of a model call.
+        cached: whether a model's answer came from LangChain's cache.
         model: the model that says it answered.
         response_id: the provider's id of the answer.
         finish: the reasons why it ended.
@@ -294,6 +298,7 @@ class EndRecord(NamedTuple):
     content: bytes | None = None
     error: tuple[str, str] | None = None
     usage: Usage | None = None
+    cached: bool = False
     model: str | None = None
     response_id: str | None = None
     finish: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ checkpoint's delta channels are rebuilt from stays, hidden.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .backends.base import (
@@ -15,6 +15,7 @@ from .backends.base import (
     HIDDEN,
     KEPT,
     REMOVAL,
+    RUN,
     SKELETON,
     WRITE,
     Backend,
@@ -32,7 +33,7 @@ from .format import record_id, removal_body, removed_digest, seal_id, skeleton_b
 from .lists import pack_numbers, unpack_numbers
 from .lookup import load_needs
 from .putting import keyed_hash, run_hash
-from .records import Kind, RemovalRecord, SealRecord, WriteRecord
+from .records import CallRecord, EndRecord, Kind, RemovalRecord, RunRecord, SealRecord, StepRecord, WriteRecord
 from .sweep import sweep
 from .view import Entry, Made, entries_of, read_rows, run_of
 from .views import Views
@@ -86,9 +87,10 @@ def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
                 return None
             whole = _whole(views.backend, tail)
             gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
-            if not gone:
+            traces = _traces(whole, frozenset(run_ids))
+            if not gone and not traces:
                 return None
-            return _change(views, codec, [(whole, gone, "delete_for_runs")])
+            return _change(views, codec, [(whole, gone, "delete_for_runs")], traces=traces)
 
         _repeat(views, plan, [])
 
@@ -183,6 +185,17 @@ def _latest(views: Views, whole: Whole) -> set[Key]:
     return kept
 
 
+def _traces(whole: Whole, run_ids: frozenset[str]) -> set[int]:
+    """Numbers of the records of these runs, with their steps and calls, whose content is there."""
+    asked = {
+        record.run_id
+        for _, record in whole.made
+        if isinstance(record, RunRecord) and not run_ids.isdisjoint((record.run_id, record.metadata_run_id))
+    }
+    kinds = (RunRecord, StepRecord, CallRecord, EndRecord)
+    return {row.seq for row, record in whole.made if isinstance(record, kinds) and record.run_id in asked}
+
+
 def _line(whole: Whole, head: Entry) -> set[int | None]:
     """Anchors of a root checkpoint and its ancestors."""
     found: set[int | None] = set()
@@ -194,9 +207,17 @@ def _line(whole: Whole, head: Entry) -> set[int | None]:
 
 
 def _change(
-    views: Views, codec: Codec, removals: Sequence[tuple[Whole, set[Key], str]], dropped: Whole | None = None
+    views: Views,
+    codec: Codec,
+    removals: Sequence[tuple[Whole, set[Key], str]],
+    dropped: Whole | None = None,
+    traces: Collection[int] = (),
 ) -> Rewrite:
-    """The removal of checkpoints from threads of one lineage, or of a thread, with all objects nobody needs then."""
+    """The removal of checkpoints from threads of one lineage, or of a thread, with all objects nobody needs then.
+
+    Args:
+        traces: numbers of the records of runs, steps and calls that go too, of the first removal's thread.
+    """
     first = dropped or removals[0][0]
     lineage = first.tail.row.lineage or 0
     change = Rewrite(lineage, {})
@@ -218,9 +239,10 @@ def _change(
         change.expect[number] = whole.tail.standing
         wholes.append(whole)
         needed = _needed(views, codec, whole, gone)
-        live |= needed.live
-        if gone:
-            _remove(change, whole, gone, needed, reason)
+        going = traces if number in concerned else ()
+        live |= needed.live | _named_by_traces(whole, going)
+        if gone or going:
+            _remove(change, whole, gone, needed, reason, going)
     change.drop_thread = None if dropped is None else dropped.number
     if change.expect.keys() - {change.drop_thread}:
         change.drop_objects, change.replace_objects = sweep(views.backend, lineage, live)
@@ -246,6 +268,12 @@ def _forget_dropped(change: Rewrite, wholes: Sequence[Whole]) -> None:
                 change.records.append((whole.number, row))
             else:
                 change.records[at] = (whole.number, row)
+
+
+def _named_by_traces(whole: Whole, gone: Collection[int]) -> set[int]:
+    """The objects that the records of runs, steps and calls name, but for those that go."""
+    rows = (row for row, _ in whole.made if row.kind >= RUN and row.seq not in gone)
+    return {number for row in rows for number in unpack_numbers(row.refs)}
 
 
 @dataclass(slots=True)
@@ -294,10 +322,16 @@ def _delta_channels(views: Views, codec: Codec, whole: Whole, staying: Sequence[
     return found
 
 
-def _remove(change: Rewrite, whole: Whole, gone: set[Key], needed: _Needed, reason: str) -> None:
+def _remove(
+    change: Rewrite, whole: Whole, gone: set[Key], needed: _Needed, reason: str, traces: Collection[int]
+) -> None:
     """Replace the records that lose their content, state it in a removal record, and seal."""
     rows = [row for row, _ in whole.made]
     for i, (row, record) in enumerate(whole.made):
+        if row.seq in traces:
+            rows[i] = _trace_skeleton(row, record)
+            change.records.append((whole.number, rows[i]))
+            continue
         if row.kind not in (CHECKPOINT, WRITE) or row.state == SKELETON:
             continue
         key = _key(row, record)
@@ -332,6 +366,11 @@ def _skeleton(row: RecordRow, entry: Entry, deleted: bool) -> RecordRow:
     parent = entry.parent if row.kind == CHECKPOINT else None
     body = skeleton_body(entry.namespace, entry.checkpoint_id, parent, deleted)
     return row._replace(state=SKELETON, body=body, within=None, source=None, step=None, run=None, refs=b"")
+
+
+def _trace_skeleton(row: RecordRow, record: object) -> RecordRow:
+    run_id: str = record.run_id  # type: ignore[attr-defined]  # by its kind
+    return row._replace(state=SKELETON, body=skeleton_body("", run_id, None, True), run=None, refs=b"")
 
 
 def _heads(whole: Whole, rows: list[RecordRow]) -> list[BranchRow]:

@@ -322,8 +322,8 @@ class WfStore:
         """Counts and bytes of the store.
 
         Returns:
-            numbers of threads, checkpoints, writes, pruned records, seals, objects, lists and maps; `record_bytes`
-            and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that `compact` gives
+            numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists and maps;
+            `record_bytes` and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that `compact` gives
             back; `without_deduplication`: the serializers used since the store was opened that write equal values as
             different bytes, so that what they write is not stored once.
         """

@@ -13,6 +13,7 @@ from .canonical import hex_id, utf8
 from .errors import CheckpointNotFoundError, ThreadNotFoundError
 from .lookup import branch_number
 from .reading import StoredCheckpoint
+from .traces import CallInfo, RunInfo, StepInfo, Traces, checked_kind
 
 if TYPE_CHECKING:
     from .store import WfStore
@@ -110,6 +111,33 @@ class Thread:
                 "thread.checkpoints() lists those that there are"
             )
         return _info(self.thread_id, found)
+
+    # ------------------------------------------------------------------ runs, steps, calls
+
+    @property
+    def traces(self) -> Traces:
+        """What is recorded of the thread's runs."""
+        return Traces(self.store, self.thread_id)
+
+    def runs(self) -> list[RunInfo]:
+        """The runs, in the order of their arrival."""
+        return self.traces.of().runs()
+
+    def steps(self, run_id: str | None = None) -> list[StepInfo]:
+        """The steps of a run, or of all, in the order in which they began."""
+        return self.traces.of(None if run_id is None else [run_id]).steps()
+
+    def calls(self, run_id: str | None = None, kind: str | None = None) -> list[CallInfo]:
+        """The model calls, tool calls and retrievals of a run, or of all, in the order in which they began.
+
+        Args:
+            kind: "model", "tool" or "retriever"; None for all.
+
+        Raises:
+            ValueError: the kind is another one.
+        """
+        kind = checked_kind(kind)
+        return self.traces.of(None if run_id is None else [run_id]).calls(kind)
 
     def _line(self, branch: str) -> Iterator[StoredCheckpoint]:
         view = self.store.views.of(self.thread_id)

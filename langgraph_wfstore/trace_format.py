@@ -89,6 +89,7 @@ _FIELDS: dict[Kind, tuple[type[Any], dict[str, Field]]] = {
             "content": DIGEST,
             "error": TEXTS,
             "usage": _USAGE,
+            "cached": TRUE,
             "model": TEXT,
             "response_id": TEXT,
             "finish": TEXTS,

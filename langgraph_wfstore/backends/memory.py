@@ -12,12 +12,14 @@ from typing import Any
 
 from ..errors import BackendUnavailableError
 from .base import (
+    CALL,
     CHECKPOINT,
     KEPT,
     LOOKED_UP,
     OBJECT,
     RUN,
     SKELETON,
+    STEP,
     Append,
     BranchRow,
     Capabilities,
@@ -361,6 +363,9 @@ class MemoryBackend:
                 "threads": len(self._threads),
                 "checkpoints": sum(r.kind == CHECKPOINT for r in records),
                 "writes": sum(r.kind == 1 for r in records),
+                "runs": sum(r.kind == RUN for r in records),
+                "steps": sum(r.kind == STEP for r in records),
+                "calls": sum(r.kind == CALL for r in records),
                 "pruned": sum(r.state != KEPT for r in records),
                 "seals": sum(r.seal is not None for r in records),
                 "record_bytes": record_bytes,

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..backends.base import CHECKPOINT, HIDDEN, KEPT, REMOVAL, SKELETON, WRITE, Backend, RecordRow, Tail
+from ..backends.base import CHECKPOINT, HIDDEN, KEPT, REMOVAL, RUN, SKELETON, WRITE, Backend, RecordRow, Tail
 from ..canonical import check, from_hex_id, hex_id
 from ..errors import ThreadNotFoundError, WfStoreError
 from ..format import Record, read_record, read_skeleton, record_id, removed_digest, seal_id
-from ..records import CheckpointRecord, RemovalRecord, SealRecord, WriteRecord
+from ..records import (
+    CallRecord,
+    CheckpointRecord,
+    EndRecord,
+    RemovalRecord,
+    RunRecord,
+    SealRecord,
+    StepRecord,
+    WriteRecord,
+)
 from ..view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
 from .branches import BranchReplay
 from .objects import check_objects
+from .traces import TRACES, check_traces
 
 _PAGE = 500
 _ATTEMPTS = 10  # while content is removed under its eyes
@@ -105,7 +115,8 @@ def _verify(backend: Backend, name: bytes, tail: Tail, expect_head: str | None) 
         _check_links(entries, findings)
         _check_replacements(entries, findings)
         BranchReplay(tail, made, entries, findings.add).run()
-        check_objects(backend, tail, entries, findings.add)
+        check_traces(backend, tail, made, findings.add)
+        check_objects(backend, tail, made, findings.add)
     except _BROKEN as error:
         findings.add("thread", f"it is too damaged to check further ({type(error).__name__}: {error})")
     head = hex_id(seals[-1]) if seals else None
@@ -212,6 +223,9 @@ def _columns(record: Record) -> dict[str, object]:
             "step": record.step,
             "run": None if record.run_id is None else run_of(record.run_id),
         }
+    if isinstance(record, RunRecord | StepRecord | CallRecord | EndRecord):
+        empty = ("anchor", "space", "position", "branch", "within", "source", "step")
+        return {**dict.fromkeys(empty), "run": run_of(record.run_id)}
     names = ("space", "position", "branch", "within", "source", "step", "run")
     anchor = anchor_of(record.namespace, record.checkpoint_id) if isinstance(record, WriteRecord) else None
     refs = {} if isinstance(record, WriteRecord) else {"refs": b""}
@@ -222,16 +236,16 @@ def _check_skeleton(row: RecordRow, findings: _Findings) -> None:
     where = f"record {row.seq}"
     namespace, checkpoint_id, _, _ = read_skeleton(row.body)
     check(row.body)
-    if row.anchor != anchor_of(namespace, checkpoint_id):
+    if row.anchor != (None if row.kind >= RUN else anchor_of(namespace, checkpoint_id)):
         findings.add(where, "what is left of a removed record names another checkpoint than its anchor")
     if row.kind == CHECKPOINT and row.space != space_of(namespace):
         findings.add(where, "what is left of a removed record names another namespace than its index")
-    if row.kind not in (CHECKPOINT, WRITE):
-        findings.add(where, "only checkpoints and writes are removed")
+    if row.kind not in (CHECKPOINT, WRITE, *TRACES):
+        findings.add(where, "only checkpoints, writes, runs, steps, calls and their ends are removed")
     if row.refs != b"":
         findings.add(where, "a removed record says where its values are")
-    left = (row.within, row.source, row.step, row.run, *([row.branch] if row.kind == WRITE or namespace else []))
-    if row.kind == WRITE:
+    left = (row.within, row.source, row.step, row.run, *([row.branch] if row.kind != CHECKPOINT or namespace else []))
+    if row.kind != CHECKPOINT:
         left += (row.space, row.position)
     if any(value is not None for value in left) or row.refs:
         findings.add(where, "a removed record has index values left")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from ..backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, RecordRow, Tail
+from ..backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, Tail
 from ..canonical import hex_id
 from ..errors import WfStoreError
-from ..format import Record, refs_of
+from ..format import refs_of
 from ..lists import apply_splice, base_of, list_id, unpack_numbers
 from ..objects import map_id, nonce_for
 from ..reading import FORMS, checked_leaf, map_numbers
-from ..view import Entry, entries_of, read_rows
+from ..view import Made
 
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
 _UNREAD = 10_000
 Add = Callable[[str, str], None]
 
 
-def check_objects(backend: Backend, tail: Tail, entries: dict[tuple[str, str], Entry], add: Add) -> None:
+def check_objects(backend: Backend, tail: Tail, made: Sequence[Made], add: Add) -> None:
     """Check a thread's lineage: all its objects, and all that its records name.
 
     Args:
-        entries: the thread's checkpoints and writes.
+        made: the thread's records.
         add: takes a place and what is wrong there.
     """
     lineage = tail.row.lineage or 0
@@ -31,9 +31,9 @@ def check_objects(backend: Backend, tail: Tail, entries: dict[tuple[str, str], E
     parts = _Parts(rows, add)
     for number in sorted(rows):
         parts.check(rows[number], tail.row.secret)
-    wanted = _named(entries, rows, add)
+    wanted = _named(made, rows, add)
     for other in (t for t in backend.kin(lineage) if t.number != tail.row.number):
-        wanted |= set(_numbers(_entries(backend, other.number or 0)))
+        wanted |= set(_numbers(backend, other.number or 0))
     for number in sorted(set(rows) - parts.reach(wanted)):
         add(f"object {number}", "no record names it: it was added, or what named it was dropped")
 
@@ -58,17 +58,12 @@ def _all(backend: Backend, lineage: int, last: int, add: Add) -> list[ObjectRow]
     return rows
 
 
-def _stored(entry: Entry) -> Iterator[tuple[RecordRow, Record]]:
-    """A checkpoint's record and the writes anchored at it, as far as their content is there."""
-    if entry.row is not None and entry.record is not None:
-        yield entry.row, entry.record
-    yield from entry.writes
-
-
-def _named(entries: dict[tuple[str, str], Entry], rows: dict[int, ObjectRow], add: Add) -> set[int]:
+def _named(made: Sequence[Made], rows: dict[int, ObjectRow], add: Add) -> set[int]:
     """The numbers of what the thread's records name; of kept records all of it must be there."""
     wanted: set[int] = set()
-    for row, record in (stored for entry in entries.values() for stored in _stored(entry)):
+    for row, record in made:
+        if record is None:
+            continue
         refs, numbers = refs_of(record), unpack_numbers(row.refs)
         if len(refs) != len(numbers):
             add(f"record {row.seq}", f"it names {len(refs)} values and says of {len(numbers)} where they are")
@@ -83,16 +78,12 @@ def _named(entries: dict[tuple[str, str], Entry], rows: dict[int, ObjectRow], ad
     return wanted
 
 
-def _numbers(entries: dict[tuple[str, str], Entry]) -> Iterator[int]:
-    for row, _ in (stored for entry in entries.values() for stored in _stored(entry)):
-        yield from unpack_numbers(row.refs)
-
-
-def _entries(backend: Backend, thread: int) -> dict[tuple[str, str], Entry]:
-    rows: list[RecordRow] = []
-    while page := backend.records(thread, len(rows), 1000):
-        rows += page
-    return entries_of(read_rows(rows))
+def _numbers(backend: Backend, thread: int) -> Iterator[int]:
+    after = 0
+    while page := backend.records(thread, after, 1000):
+        for row in page:
+            yield from unpack_numbers(row.refs)
+        after = page[-1].seq
 
 
 class _Parts:
