@@ -4,10 +4,12 @@ from langgraph_wfstore import WfStoreSaver
 graph = builder.compile(checkpointer=WfStoreSaver("agent.db"))
 """
 
+from .cost import CostReport
 from .errors import (
     ArtifactError,
     BackendUnavailableError,
     BranchNotFoundError,
+    CallNotFoundError,
     CheckpointNotFoundError,
     ConflictError,
     DecodeError,
@@ -17,9 +19,12 @@ from .errors import (
     UnsupportedValueError,
     WfStoreError,
 )
+from .lineage import Lineage
+from .prices import Price, PriceTable
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
+from .traces import CallInfo, RunInfo, StepInfo
 from .verify import Problem, VerifyReport
 
 __version__ = "0.1.0"
@@ -28,12 +33,20 @@ __all__ = [
     "ArtifactError",
     "BackendUnavailableError",
     "BranchNotFoundError",
+    "CallInfo",
+    "CallNotFoundError",
     "CheckpointInfo",
     "CheckpointNotFoundError",
     "ConflictError",
+    "CostReport",
     "DecodeError",
     "IntegrityError",
+    "Lineage",
+    "Price",
+    "PriceTable",
     "Problem",
+    "RunInfo",
+    "StepInfo",
     "Thread",
     "ThreadDeletedError",
     "ThreadInfo",

@@ -309,8 +309,9 @@ def _begin_call(run_id: UUID, parent_run_id: UUID | None, make: Callable[[dict[s
 
 def _count_unattributed() -> None:
     """A call that nothing says where it belongs: while a run of ours is open it may have been part of it."""
+    for store in {recorder.store for recorder in list(_recorders)}:
+        store.unattributed_calls += 1
     for recorder in list(_recorders):
-        recorder.unattributed += 1
         for run in list(recorder.active):
             run.unattributed += 1
 

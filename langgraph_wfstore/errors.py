@@ -15,6 +15,10 @@ class CheckpointNotFoundError(WfStoreError, LookupError):
     """The thread has no checkpoint of that id."""
 
 
+class CallNotFoundError(WfStoreError, LookupError):
+    """The thread has no call of that id."""
+
+
 class ThreadDeletedError(WfStoreError):
     """The operation belongs to a life of the thread, or to a run, that was deleted."""
 

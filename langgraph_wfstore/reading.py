@@ -13,7 +13,7 @@ from .codec import Codec
 from .elements import Leaf
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
-from .lists import FLAG_BITS, StoredList, apply_splice, base_of, unpack_numbers
+from .lists import FLAG_BITS, FLAGS, StoredList, apply_splice, base_of, unpack_numbers
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
 from .shelf import Shelf
@@ -88,6 +88,11 @@ class Loaded:
             return self._list(codec, ref.id)
         shell, holes = self._maps[ref.id]
         return codec.decode_map(self._leaves[shell], [(at, self._list(codec, name)) for at, name in holes])
+
+    def items(self, ref: Ref) -> tuple[bytes, ...] | None:
+        """The object ids of a list's elements; None if some share an object, or are cut into several."""
+        stored = self._lists[ref.id]
+        return None if any(number & FLAGS for number in stored.numbers) else stored.names
 
     def _list(self, codec: Codec, name: bytes) -> list[Any]:
         stored = self._lists[name]

@@ -39,7 +39,6 @@ class Recorder:
         limit: bytes that one value of a call may have.
 
     Attributes:
-        unattributed: calls that began in this process while the saver was open and belong to no run of any graph.
         active: runs that are open.
     """
 
@@ -49,7 +48,6 @@ class Recorder:
         self.store = store
         self.codec = codec
         self.closed = False
-        self.unattributed = 0
         self.active: set[RunState] = set()
         self._mode = mode
         self._redact = redact

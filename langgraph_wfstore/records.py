@@ -248,7 +248,7 @@ class Usage(NamedTuple):
     Attributes:
         input: all input tokens, those from and into the cache included.
         output: all output tokens, reasoning included.
-        cache_read, cache_write: of the input, from and into the cache; `cache_write_hour` of those that are kept an hour.
+        cache_read, cache_write: of the input, from and into the cache; `cache_write_hour` of those kept for an hour.
         reasoning: of the output.
     """
 

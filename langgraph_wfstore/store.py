@@ -77,6 +77,7 @@ class WfStore:
     ) -> None:
         self.backend = backend
         self.closed = False
+        self.unattributed_calls = 0
         self.views = Views(backend, lineage_secret)
         self._codec = None if serde is None else Codec(serde, Memo())
         self._without_deduplication: set[str] = set()
@@ -323,11 +324,18 @@ class WfStore:
 
         Returns:
             numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists and maps;
-            `record_bytes` and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that `compact` gives
-            back; `without_deduplication`: the serializers used since the store was opened that write equal values as
-            different bytes, so that what they write is not stored once.
+            `record_bytes` and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that
+            `compact` gives back; since the store was opened: `without_deduplication`, the serializers that write equal
+            values as different bytes, so that what they write is not stored once, `lost_notes`, how many records of
+            runs, steps and calls could not be stored, and `unattributed_calls`, how many calls began in this process
+            that say of no run that they belong to it.
         """
-        return {**self.backend.stats(), "without_deduplication": sorted(self._without_deduplication)}
+        return {
+            **self.backend.stats(),
+            "without_deduplication": sorted(self._without_deduplication),
+            "lost_notes": self.views.lost,
+            "unattributed_calls": self.unattributed_calls,
+        }
 
     def note_serializer(self, codec: Codec) -> None:
         """Remember, and log once, that a serializer defeats deduplication."""

@@ -8,12 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import verify
+from .ancestry import places
 from .arguments import check_limit
 from .canonical import hex_id, utf8
+from .cost import CostReport
+from .cost import report as cost_report
 from .errors import CheckpointNotFoundError, ThreadNotFoundError
+from .impact import impact
+from .lineage import Lineage
 from .lookup import branch_number
+from .prices import Pricer
 from .reading import StoredCheckpoint
 from .traces import CallInfo, RunInfo, StepInfo, Traces, checked_kind
+from .why import why
 
 if TYPE_CHECKING:
     from .store import WfStore
@@ -138,6 +145,62 @@ class Thread:
         """
         kind = checked_kind(kind)
         return self.traces.of(None if run_id is None else [run_id]).calls(kind)
+
+    def cost(self, by: str = "step", pricer: Pricer | None = None) -> CostReport:
+        """What the thread's model calls cost, every call counted once.
+
+        Args:
+            by: "step", "node", "model", "tool", "run" or "branch".
+            pricer: gives the prices, see `prices.Pricer`; a `PriceTable` of your own, or None for those of the package
+                genai-prices (the extra `cost`), in US dollars.
+
+        Returns:
+            a report that prints as a table. What has no known price is named, and never counted as 0.
+
+        Raises:
+            ValueError: `by` is none of these.
+            ImportError: prices are needed and genai-prices is not installed.
+            ThreadNotFoundError: the thread is gone.
+        """
+        self.store.views.tail(self.thread_id)
+        trace = self.traces.of()
+        return cost_report(trace, by, pricer, places(self.store, self.thread_id, trace))
+
+    def why(self, checkpoint_id: str | None = None, channel: str = "messages", index: int | None = -1) -> Lineage:
+        """Why a value is what it is: from it back to the inputs, along recorded links.
+
+        Args:
+            checkpoint_id: of the root namespace; None for the head of the current branch.
+            channel: which channel.
+            index: which element of a list, negative from its end; None for the whole value.
+
+        Returns:
+            a tree that prints readably: which step wrote it, from which model call, which messages that saw, which tool
+            calls those came from, in which runs of which workflow. Where a link is not recorded it says so.
+
+        Raises:
+            CheckpointNotFoundError: there is no such checkpoint.
+            ValueError: it has no such channel.
+            IndexError: the channel has no such element.
+        """
+        self.store.views.tail(self.thread_id)
+        return why(self.store, self.thread_id, checkpoint_id, channel, index)
+
+    def impact(self, call_id: str) -> Lineage:
+        """What followed from a call, on every branch.
+
+        Args:
+            call_id: of a model call, tool call or retrieval; see `calls`.
+
+        Returns:
+            a tree by branch, run and step, with the calls in each; per step from which one it follows, through which
+            channels.
+
+        Raises:
+            CallNotFoundError: the thread has no such call.
+        """
+        self.store.views.tail(self.thread_id)
+        return impact(self.store, self.thread_id, call_id)
 
     def _line(self, branch: str) -> Iterator[StoredCheckpoint]:
         view = self.store.views.of(self.thread_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .backends.base import RecordRow
 from .canonical import hex_id
-from .errors import WfStoreError
+from .errors import CallNotFoundError
 from .lookup import load_needs
 from .records import CallRecord, EndRecord, Ref, RunRecord, StepRecord, Usage
 from .view import numbers_of, read_rows, run_of
@@ -29,7 +29,7 @@ class _Info:
         record_id: `sha256:...` of the record of its start.
         run_id: the run.
         seq: place among the run's records, given by who wrote them.
-        status: "ok", "error", "interrupted", "cancelled"; "open" if no end was recorded: it still is, or its process died.
+        status: "ok", "error", "interrupted", "cancelled"; "open" if no end was recorded: it runs, or its process died.
         started, ended: ns since 1970.
         error: type and message.
         flags: what is not as it should be with what is recorded here.
@@ -287,11 +287,13 @@ class Traces:
         sends = state.get(TASKS) or ()
         return sends[record.send].arg if record.send is not None and record.send < len(sends) else None
 
-    def read_state(self, record: StepRecord) -> dict[str, Any] | None:
-        """The channels that a node could read, without LangGraph's own."""
+    def read_state(self, record: StepRecord) -> Any:
+        """The channels that a node could read, without LangGraph's own; of the first node of all the run's input."""
         state = self.state(record.checkpoint_id, record.namespace)
         if state is None:
             return None
+        if record.triggers == ("__start__",):
+            return state.get("__start__")
         return {name: value for name, value in state.items() if not name.startswith(("__", "branch:", "join:"))}
 
 
@@ -421,8 +423,8 @@ def checked_kind(kind: str | None) -> str | None:
     return kind
 
 
-def call_not_found(thread_id: str, call_id: object) -> WfStoreError:
+def call_not_found(thread_id: str, call_id: object) -> CallNotFoundError:
     """The error for a call id that the thread does not have."""
-    return WfStoreError(
+    return CallNotFoundError(
         f"thread {thread_id!r} has no call {call_id!r}; thread.calls() lists those that there are, with their call_id"
     )

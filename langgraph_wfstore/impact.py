@@ -1,0 +1,254 @@
+"""What followed from a call, on every branch: through the messages it gave, and the states that hold what it wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .ancestry import Ancestry, places
+from .backends.base import RecordRow
+from .lineage import Lineage, Link, call_link
+from .records import CallRecord, CheckpointRecord, EndRecord, Ref, StepRecord, WriteRecord
+from .trace import link as link_to
+from .traces import Traces, call_not_found
+
+if TYPE_CHECKING:
+    from .store import WfStore
+
+_ALL = 1 << 62
+Key = tuple[str, str]
+
+
+def impact(store: WfStore, thread_id: str, call_id: str) -> Lineage:
+    """See `Thread.impact`."""
+    return _Impact(store, thread_id).answer(call_id)
+
+
+@dataclass(slots=True)
+class _Follower:
+    """A step that follows: from which one, through which channels, and the calls made in it that follow."""
+
+    record: StepRecord
+    after: str | None
+    through: tuple[str, ...]
+    calls: dict[str, str] = field(default_factory=dict)
+
+
+class _Impact:
+    """Goes once through the records behind a call, in their order.
+
+    What is tainted: the call; calls that it asked for; steps that started from a state with a tainted channel; channels
+    that such a step wrote, in the checkpoint that its superstep made, and on, until something else takes their place.
+    """
+
+    def __init__(self, store: WfStore, thread_id: str) -> None:
+        self._store = store
+        self._thread_id = thread_id
+        self._traces = Traces(store, thread_id)
+        self._ancestry = Ancestry(store, thread_id)
+        self._steps: dict[str, _Follower] = {}
+        self._calls: dict[str, str] = {}
+        self._asked: set[str] = set()
+        self._elements: set[bytes] = set()
+        self._of_task: dict[tuple[Key, str], str] = {}
+        self._written: dict[Key, dict[str, str]] = {}
+        self._tainted: dict[Key, dict[str, str]] = {}
+        self._checkpoints: dict[Key, tuple[RecordRow, CheckpointRecord]] = {}
+        self._unsaved: dict[str, list[str]] = {}
+
+    def answer(self, call_id: str) -> Lineage:
+        begun = [
+            (row, record)
+            for row, record in self._traces.linked([link_to("call", call_id)])
+            if isinstance(record, CallRecord)
+        ]
+        if not begun:
+            raise call_not_found(self._thread_id, call_id)
+        row, record = begun[-1]
+        self._begin(record)
+        for found, item in self._ancestry.between(row.seq, _ALL):
+            if isinstance(item, StepRecord):
+                self._step(item)
+            elif isinstance(item, CallRecord):
+                self._call(found, item)
+            elif isinstance(item, EndRecord):
+                self._end(found, item)
+            elif isinstance(item, WriteRecord):
+                self._write(item)
+            elif isinstance(item, CheckpointRecord):
+                self._checkpoint(found, item)
+        return Lineage(f"what followed from {record.type} call {record.name}", self._tree(record))
+
+    def _begin(self, record: CallRecord) -> None:
+        """The call, and the step that it was made in with the steps around that."""
+        self._calls[record.call_id] = "it"
+        trace = self._traces.of([record.run_id])
+        steps = {r.step_id: r for _, r in trace.begins if isinstance(r, StepRecord)}
+        step = steps.get(record.step or "")
+        through: tuple[str, ...] = ()
+        while step is not None:
+            self._add_step(step, None, through or ("the call was made in it",))
+            through = ("it holds the step",)
+            step = steps.get(step.parent or "")
+
+    def _add_step(self, record: StepRecord, after: str | None, through: tuple[str, ...]) -> None:
+        self._steps[record.step_id] = _Follower(record, after, through)
+        if record.checkpoint_id is not None:
+            self._of_task[(record.namespace, record.checkpoint_id), record.task_id] = record.step_id
+        self._unsaved.setdefault(record.run_id, []).append(record.step_id)
+
+    # ------------------------------------------------------------------ record by record
+
+    def _step(self, record: StepRecord) -> None:
+        if record.parent in self._calls or record.parent in self._steps:
+            inside = self._steps.get(record.parent or "")
+            if record.parent in self._calls or (inside is not None and inside.through != ("the call was made in it",)):
+                self._add_step(record, record.parent, ("it runs inside",))
+                return
+        key = (record.namespace, record.checkpoint_id or "")
+        found = self._taint_of(key) if record.checkpoint_id is not None else {}
+        own = {name: by for name, by in found.items() if not name.startswith(("__", "branch:", "join:"))}
+        triggered = {name: by for name, by in found.items() if name in record.triggers}
+        because = own or triggered
+        if because:
+            self._add_step(record, next(iter(because.values())), tuple(sorted(because)))
+        elif record.checkpoint_id is not None and key not in self._checkpoints and record.run_id in self._unsaved:
+            # A run that saves only at its end: its own later supersteps start from what the earlier ones left.
+            last = self._steps[self._unsaved[record.run_id][-1]].record
+            if record.number > last.number and record.namespace == last.namespace:
+                self._add_step(record, last.step_id, ("a state that was not saved",))
+
+    def _taint_of(self, key: Key) -> dict[str, str]:
+        return self._tainted.get(key, {})
+
+    def _call(self, row: RecordRow, record: CallRecord) -> None:
+        how = None
+        if record.tool_call_id is not None and record.tool_call_id in self._asked:
+            how = "a call that followed asked for it"
+        elif record.parent in self._calls:
+            how = "made inside a call that followed"
+        elif record.step in self._steps and self._steps[record.step].after is not None:
+            how = self._evidence(row, record)
+        if how is not None:
+            self._calls[record.call_id] = how
+            if record.step in self._steps:
+                self._steps[record.step].calls[record.call_id] = how
+
+    def _evidence(self, row: RecordRow, record: CallRecord) -> str:
+        """Whether a call was given what followed, as far as that can be seen without decoding anything."""
+        if record.input is None:
+            return "made in a step that follows"
+        if record.input.id in self._elements:
+            return "it was given what followed"
+        ids = self._ids(row, record, record.input)
+        if ids is not None and not self._elements.isdisjoint(ids):
+            return "it was given what followed"
+        return "made in a step that follows"
+
+    def _ids(self, row: RecordRow, record: Any, ref: Ref) -> tuple[bytes, ...] | None:
+        return self._ancestry.items(row, record, ref)
+
+    def _end(self, row: RecordRow, record: EndRecord) -> None:
+        if record.of == "call" and record.id in self._calls:
+            self._asked.update(record.tool_calls)
+            if record.output is not None:
+                self._elements.add(record.output.id)
+
+    def _write(self, record: WriteRecord) -> None:
+        key = (record.namespace, record.checkpoint_id)
+        step = self._of_task.get((key, record.task_id))
+        if step is not None:
+            self._written.setdefault(key, {}).update({write.channel: step for write in record.writes if write.idx >= 0})
+
+    def _checkpoint(self, row: RecordRow, record: CheckpointRecord) -> None:
+        key = (record.namespace, record.checkpoint_id)
+        above_key = (record.namespace, record.parent_checkpoint_id or "")
+        above = self._checkpoints.get(above_key)
+        if above is None and not record.namespace:
+            entry = self._ancestry.entry(record.parent_checkpoint_id)
+            if entry is not None and entry.row is not None and entry.record is not None:
+                above = entry.row, entry.record
+        self._checkpoints[key] = row, record
+        before = {} if above is None else {c.name: c for c in above[1].channels}
+        tainted = dict(self._taint_of(above_key))
+        written = dict(self._written.get(above_key, {})) if record.source == "loop" else {}
+        found: dict[str, str] = {}
+        for channel in record.channels:
+            old = before.get(channel.name)
+            same = old is not None and (old.version, old.value) == (channel.version, channel.value)
+            if channel.name in written and not same:
+                found[channel.name] = written[channel.name]
+                self._learn(row, record, channel.value, above, None if old is None else old.value)
+            elif channel.name in tainted and (same or self._holds(row, record, channel.value)):
+                found[channel.name] = tainted[channel.name]
+            elif not same and not written and self._put_at_the_end(record, above):
+                found[channel.name] = self._last_unsaved()
+                self._learn(row, record, channel.value, above, None if old is None else old.value)
+        if found:
+            self._tainted[key] = found
+
+    def _put_at_the_end(self, record: CheckpointRecord, above: tuple[RecordRow, CheckpointRecord] | None) -> bool:
+        """Whether a checkpoint skips supersteps, and a step that follows ran in one of those."""
+        before = -2 if above is None or above[1].step is None else above[1].step
+        if record.namespace or record.step is None or record.step <= before + 1:
+            return False
+        return any(before < f.record.number <= record.step and not f.record.namespace for f in self._steps.values())
+
+    def _last_unsaved(self) -> str:
+        return next(reversed(self._steps))
+
+    def _learn(
+        self,
+        row: RecordRow,
+        record: CheckpointRecord,
+        value: Ref | None,
+        above: tuple[RecordRow, CheckpointRecord] | None,
+        old: Ref | None,
+    ) -> None:
+        """The elements that a list got from a step that follows."""
+        if value is None:
+            return
+        before: tuple[bytes, ...] | None = ()
+        if old is not None and above is not None:
+            before = self._ids(*above, old)
+        now = self._ids(row, record, value)
+        if now is not None and before is not None:
+            self._elements |= set(now) - set(before)
+
+    def _holds(self, row: RecordRow, record: CheckpointRecord, value: Ref | None) -> bool:
+        """Whether a list that somebody else changed still has an element that follows."""
+        ids = None if value is None else self._ids(row, record, value)
+        return ids is not None and not self._elements.isdisjoint(ids)
+
+    # ------------------------------------------------------------------ the tree
+
+    def _tree(self, record: CallRecord) -> Link:
+        run_ids = list(dict.fromkeys([record.run_id, *[f.record.run_id for f in self._steps.values()]]))
+        trace = self._traces.of(run_ids)
+        calls = {call.call_id: call for call in trace.calls()}
+        steps = {step.step_id: step for step in trace.steps()}
+        root = call_link(calls[record.call_id])
+        where = places(self._store, self._thread_id, trace)
+        branches: dict[str, Link] = {}
+        runs: dict[str, Link] = {}
+        for follower in self._steps.values():
+            step = steps[follower.record.step_id]
+            name = where.branch_of.get(step.run_id, "main")
+            branch = branches.setdefault(name, Link("branch", name, f"branch {name}"))
+            if step.run_id not in runs:
+                runs[step.run_id] = Link("run", step.run_id, f"run {step.run_id}")
+                branch.links.append(runs[step.run_id])
+            after = steps.get(follower.after or "")
+            facts = {
+                "through": ", ".join(follower.through),
+                "from": None if after is None else f"step {after.number} {after.node}",
+                "status": step.status if step.status != "ok" else None,
+            }
+            link = Link("step", step.step_id, f"step {step.number} {step.node}", facts)
+            for call_id, how in follower.calls.items():
+                found = call_link(calls[call_id])
+                found.facts = {"how": how, **found.facts}
+                link.links.append(found)
+            runs[step.run_id].links.append(link)
+        root.links = list(branches.values())
+        return root
