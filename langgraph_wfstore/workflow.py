@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import platform
+import re
 import types
 import weakref
 from collections.abc import Iterable
@@ -14,6 +15,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _PACKAGES = ("langgraph", "langgraph-checkpoint", "langgraph-prebuilt", "langchain-core", "langchain")
+_VERSIONED = ("langgraph.", "langchain_core.", "langchain.")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_LONG = 100  # characters of a type
 _DEPTH = 6
 _known: weakref.WeakKeyDictionary[Any, tuple[str, dict[str, Any]]] = weakref.WeakKeyDictionary()
 
@@ -66,6 +70,7 @@ def _edges(graph: Any) -> list[list[str]]:
 def _node(node: Any) -> dict[str, Any]:
     return {
         "triggers": sorted(map(str, getattr(node, "triggers", ()))),
+        "reads": _names(getattr(node, "channels", ())),
         "sources": _sources(getattr(node, "bound", node)),
         "writers": len(getattr(node, "writers", ())),
     }
@@ -84,20 +89,27 @@ def _channel(spec: Any) -> dict[str, Any]:
 
 
 def _type_name(kind: Any) -> str:
+    while hasattr(kind, "__metadata__"):  # Annotated
+        kind = kind.__origin__
     if isinstance(kind, type) and not hasattr(kind, "__args__"):
         return f"{kind.__module__}.{kind.__qualname__}"
-    return str(kind)
+    name = _ADDRESS.sub("", str(kind))
+    return name if len(name) <= _LONG else f"{name[:_LONG]}... {hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def _sources(value: Any) -> list[str]:
-    """`module.name sha256` of each function that a runnable, or a node with a graph in it, runs."""
-    return sorted({f"{_name_of(f)} {_digest(f)}" for f in _functions(value, _DEPTH, set())})
+    """`module.name sha256` of each function that a runnable, or a node with a graph in it, runs.
+
+    Those of the packages whose versions are given are left out.
+    """
+    found = (f for f in _functions(value, _DEPTH, {}) if not str(getattr(f, "__module__", "")).startswith(_VERSIONED))
+    return sorted({f"{_name_of(f)} {_digest(f)}" for f in found})
 
 
-def _functions(value: Any, depth: int, seen: set[int]) -> Iterable[Any]:
+def _functions(value: Any, depth: int, seen: dict[int, Any]) -> Iterable[Any]:
     if value is None or not depth or id(value) in seen:
         return
-    seen.add(id(value))
+    seen[id(value)] = value  # held, so that its id stays its own
     if isinstance(value, types.FunctionType):
         yield value
         yield from _functions(getattr(value, "__wrapped__", None), depth - 1, seen)
@@ -144,8 +156,13 @@ def _source_digest(code: Any) -> str:
 
 
 def _plain_code(code: types.CodeType) -> tuple[Any, ...]:
-    constants = [_plain_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
-    return code.co_code.hex(), code.co_names, code.co_varnames, constants
+    return code.co_code.hex(), code.co_names, code.co_varnames, [_constant(c) for c in code.co_consts]
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, types.CodeType):
+        return _plain_code(value)
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 @lru_cache(maxsize=1)
