@@ -34,6 +34,7 @@ from .contract_retention import DeleteForRunsContract, DeleteThreadContract, Pru
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
 from .contract_subgraphs import SubgraphsContract
 from .contract_threads import ThreadIdContract, ThreadListContract
+from .contract_true_states import TrueStatesContract
 from .contract_values import LostClassContract, MutationContract, ValuesContract
 from .contract_verify import VerifyContract
 from .contract_writes import WritesContract
@@ -56,6 +57,7 @@ PARTS: tuple[type[Contract], ...] = (
     LostClassContract,
     MutationContract,
     ListValuesContract,
+    TrueStatesContract,
     GraphsContract,
     SaverErrorsContract,
     InterruptsContract,
