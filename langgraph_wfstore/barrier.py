@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .states import RunState
 
 _PATIENCE = 30.0  # seconds; a put that takes longer has failed in a way that nobody said, or never comes
+_PULL = "~__pregel_pull, "  # the path of a task that a node's channels started
 _TASKS = "__pregel_tasks"  # holds Send packets, out of which LangGraph takes what is not to be saved
 _DELTA = "DeltaChannel"  # its value is not what is saved
 
@@ -126,13 +127,21 @@ class LoopState:
         checkpoint = getattr(self.loop, "checkpoint", None)
         return checkpoint["id"] if checkpoint is not None else None
 
-    def caches(self, task_id: str) -> bool:
-        """Whether a node cache may have given the output of a task that did not run."""
+    def caches(self, task_id: str, task_path: str) -> bool:
+        """Whether a node cache gave the output of a task that did not run.
+
+        The task may be gone already when its writes come. LangGraph's own tasks do not run either, and have no cache.
+        """
         loop = self.loop
         if getattr(loop, "cache", None) is None:
             return False
         task = getattr(loop, "tasks", {}).get(task_id)
-        return task is None or task.cache_key is not None
+        if task is not None:
+            return task.cache_key is not None
+        if not task_path.startswith(_PULL):
+            return True
+        node = getattr(loop, "nodes", {}).get(task_path.removeprefix(_PULL))
+        return node is not None and bool(node.cache_policy or getattr(loop, "cache_policy", None)) and bool(node.node)
 
     def name_of(self, task_id: str, task_path: str) -> str:
         """The node of a task: what LangGraph says, or the end of its path if it says nothing any more."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .ancestry import Ancestry, places
 from .backends.base import RecordRow
 from .lineage import Lineage, Link, call_link
-from .records import CallRecord, CheckpointRecord, EndRecord, Ref, StepRecord, WriteRecord
+from .records import CallRecord, CheckpointRecord, EndRecord, Ref, RunRecord, StepRecord, WriteRecord
 from .trace import link as link_to
 from .traces import Traces, call_not_found
 
@@ -55,6 +55,7 @@ class _Impact:
         self._tainted: dict[Key, dict[str, str]] = {}
         self._checkpoints: dict[Key, tuple[RecordRow, CheckpointRecord]] = {}
         self._unsaved: dict[str, list[str]] = {}
+        self._starts: dict[str, str | None] = {}
 
     def answer(self, call_id: str) -> Lineage:
         begun = [
@@ -67,7 +68,9 @@ class _Impact:
         row, record = begun[-1]
         self._begin(record)
         for found, item in self._ancestry.between(row.seq, _ALL):
-            if isinstance(item, StepRecord):
+            if isinstance(item, RunRecord):
+                self._starts[item.run_id] = item.checkpoint_id
+            elif isinstance(item, StepRecord):
                 self._step(item)
             elif isinstance(item, CallRecord):
                 self._call(found, item)
@@ -106,17 +109,22 @@ class _Impact:
                 self._add_step(record, record.parent, ("it runs inside",))
                 return
         key = (record.namespace, record.checkpoint_id or "")
-        found = self._taint_of(key) if record.checkpoint_id is not None else {}
+        saved = record.checkpoint_id is not None and (key in self._checkpoints or self._was_there(key))
+        found = self._taint_of(key if saved else ("", self._starts.get(record.run_id) or ""))
         own = {name: by for name, by in found.items() if not name.startswith(("__", "branch:", "join:"))}
         triggered = {name: by for name, by in found.items() if name in record.triggers}
         because = own or triggered
         if because:
             self._add_step(record, next(iter(because.values())), tuple(sorted(because)))
-        elif record.checkpoint_id is not None and key not in self._checkpoints and record.run_id in self._unsaved:
+        elif not saved and record.run_id in self._unsaved:
             # A run that saves only at its end: its own later supersteps start from what the earlier ones left.
             last = self._steps[self._unsaved[record.run_id][-1]].record
             if record.number > last.number and record.namespace == last.namespace:
                 self._add_step(record, last.step_id, ("a state that was not saved",))
+
+    def _was_there(self, key: Key) -> bool:
+        """Whether a checkpoint was there before the call."""
+        return not key[0] and self._ancestry.entry(key[1]) is not None
 
     def _taint_of(self, key: Key) -> dict[str, str]:
         return self._tainted.get(key, {})

@@ -140,7 +140,12 @@ class Recorder:
 
     def _note_cached(self, state: LoopState, new: WritesInput) -> None:
         """Writes come of a task that never started: the node cache gave them, which costs nothing."""
-        if state.run is None or not new.task_path or new.task_id in state.begun or not state.caches(new.task_id):
+        if (
+            state.run is None
+            or not new.task_path
+            or new.task_id in state.begun
+            or not state.caches(new.task_id, new.task_path)
+        ):
             return
         if any(index >= 0 for index, _, _ in new.writes):
             state.begun.add(new.task_id)

@@ -151,7 +151,8 @@ class StepState:
         loop = self.loop
         saves = loop is not None and loop.saves
         # A checkpoint holds what a node reads, and what was sent to it; not what a functional task is called with.
-        self._needs_input = functional or (self._send is not None and not saves)
+        first = tuple(metadata.get("langgraph_triggers") or ()) == ("__start__",)
+        self._needs_input = functional or ((first or self._send is not None) and not saves)
         parent = above.call or above.step
         if loop is not None:
             loop.begun.add(self.task_id)

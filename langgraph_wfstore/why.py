@@ -146,7 +146,12 @@ class _Why:
         tasks = None if above is None else self._tasks(above, channel, name, item)
         if above is not None and above.record is not None and above.record.source == "input" and tasks == {_START}:
             return self._input(above)
-        writers = [step for step in steps if tasks is None or step.task_id in tasks]
+        if tasks is None and (given := self._given_to_run(above, origin, item)) is not None:
+            return given
+        if tasks is None:  # of a run that saved only at its end there are no writes; what its steps gave is there
+            writers = [step for step in steps if _holds(step.output, item)] or steps
+        else:
+            writers = [step for step in steps if step.task_id in tasks]
         if not writers and not steps and record.parent_checkpoint_id is None:
             return self._input(origin)
         if not writers:
@@ -176,6 +181,17 @@ class _Why:
                         holding.add(task)
                 writing.add(task)
         return holding or writing or None
+
+    def _given_to_run(self, above: Entry | None, origin: Entry, item: Any) -> Link | None:
+        """The input, if a run that saved only at its end was given this."""
+        assert origin.row is not None
+        after = above.row.seq if above is not None and above.row is not None else 0
+        for _, record in self._ancestry.between(after, origin.row.seq):
+            if isinstance(record, RunRecord):
+                run = next(iter(self._trace(record.run_id).runs()))
+                if _holds(run.input, item):
+                    return Link("input", run.run_id, "given as input", {"run": run.run_id}, [self._run(run)])
+        return None
 
     def _steps_before(self, above: Entry | None, origin: Entry) -> list[StepInfo]:
         """The steps whose superstep made a checkpoint; of a run that saved only at its end, its last ones."""
@@ -353,3 +369,14 @@ class _Why:
 
 def _is_message(item: Any) -> bool:
     return hasattr(item, "additional_kwargs") and hasattr(item, "content")
+
+
+def _holds(value: Any, item: Any) -> bool:
+    """Whether a value is this, or has it as an element or in one of its values; messages by what they say."""
+    if _is_message(value) and _is_message(item):
+        return bool(value.type == item.type and message(value) == message(item))
+    if isinstance(value, dict):
+        return any(_holds(part, item) for part in value.values())
+    if isinstance(value, list | tuple):
+        return value == item or any(_holds(part, item) for part in value)
+    return type(value) is type(item) and bool(value == item)

@@ -20,6 +20,7 @@ from __future__ import annotations
 from . import rewriting  # noqa: F401 - imported for what it does, before the others
 from .api import Api, AsyncApi, SyncApi, within
 from .contract import Contract, Reopen
+from .contract_capture import CaptureContract, LineageContract
 from .contract_concurrency import ConcurrencyContract, EventLoopsContract
 from .contract_conformance import ConformanceContract
 from .contract_copies import CopiesContract
@@ -58,6 +59,8 @@ PARTS: tuple[type[Contract], ...] = (
     MutationContract,
     ListValuesContract,
     TrueStatesContract,
+    CaptureContract,
+    LineageContract,
     GraphsContract,
     SaverErrorsContract,
     InterruptsContract,
