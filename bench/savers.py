@@ -82,6 +82,12 @@ def _wfstore(directory: Path) -> Any:
     return WfStoreSaver(str(directory / "agent.db"))
 
 
+def _wfstore_states(directory: Path) -> Any:
+    from langgraph_wfstore import WfStoreSaver
+
+    return WfStoreSaver(str(directory / "agent.db"), capture=False)
+
+
 _SQLITE = ("langgraph.checkpoint.sqlite", "SqliteSaver")
 _AIOSQLITE = ("langgraph.checkpoint.sqlite.aio", "AsyncSqliteSaver")
 _WFSTORE = ("langgraph_wfstore", "WfStoreSaver")
@@ -92,13 +98,14 @@ SAVERS = {
         Saver("ref", "LangGraph alone", _alone, "sqlite", persistent=False),
         Saver("sqlite", "SqliteSaver", _sqlite, requires=_SQLITE),
         Saver("wfstore-sqlite", "WfStoreSaver", _wfstore, "sqlite", requires=_WFSTORE),
+        Saver("wfstore-states", "WfStoreSaver, capture=False", _wfstore_states, "sqlite", requires=_WFSTORE),
         Saver("aref", "LangGraph alone, async", _alone, "aiosqlite", is_async=True, persistent=False),
         Saver("aiosqlite", "AsyncSqliteSaver", _aiosqlite, is_async=True, requires=_AIOSQLITE),
         Saver("wfstore-asqlite", "WfStoreSaver, async", _wfstore, "aiosqlite", is_async=True, requires=_WFSTORE),
     )
 }
 GROUPS = {
-    "sync": [name for name, saver in SAVERS.items() if not saver.is_async],
+    "sync": [name for name, saver in SAVERS.items() if not saver.is_async and name != "wfstore-states"],
     "async": [name for name, saver in SAVERS.items() if saver.is_async],
     "all": list(SAVERS),
 }

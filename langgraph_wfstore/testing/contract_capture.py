@@ -167,11 +167,11 @@ class CaptureContract(DurabilityContract):
         assert report.total.cost == 2 * (report.retries.cost or 0)
 
     def test_parallel_tasks(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
-        def work(item: Fan) -> Fan:
-            given: Any = item  # what was sent
+        def work(given: Any) -> Fan:
             return {"out": [str(search.invoke({"q": given["q"]}))]}
 
-        builder = StateGraph(Fan).add_node("work", work)
+        builder = StateGraph(Fan)
+        builder.add_node("work", work)  # type: ignore[arg-type]  # it is given what was sent
         builder.add_conditional_edges(START, lambda s: [Send("work", {"q": str(n)}) for n in range(5)], ["work"])
         api.invoke(builder.compile(checkpointer=saver), {"out": []}, CONFIG, durability=durability)
         thread = of(saver)

@@ -37,11 +37,16 @@ def check_traces(backend: Backend, tail: Tail, made: Sequence[Made], add: Add) -
                 add(where, f"it ends {record.of} {record.id} a second time")
             ended.add(record.begin)
         else:
+            if row.id in begun:
+                add(where, f"the same start of {record.run_id}'s {_what(record)[0]} stands before it")
             begun[row.id] = _what(record)
-    found = backend.links(tail.row.number or 0)
+    number = tail.row.number or 0
+    found = backend.links(number)
+    now = backend.row(number)  # after the links: others may go on appending, and each link comes with its record
+    last = tail.last if now is None else now.last
     for seq, _ in sorted(expected - found, key=repr):
         add(f"record {seq}", "a link that it is found by is missing")
-    for seq, _ in sorted((link for link in found - expected if link[0] <= tail.last), key=repr):
+    for seq, _ in sorted((link for link in found - expected if not tail.last < link[0] <= last), key=repr):
         add(f"record {seq}", "a link leads to it that does not follow from it")
 
 
