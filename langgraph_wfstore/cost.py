@@ -208,6 +208,7 @@ def _counted(calls: Sequence[CallInfo]) -> list[CallInfo]:
     """The calls that are paid for: of model calls inside each other the inner ones, of one answer the first record."""
     models = {call.call_id for call in calls if call.type == "model"}
     outer = {call.parent for call in calls if call.type == "model" and call.parent in models}
+    outer |= _passing_on(calls)
     seen: set[tuple[str | None, str]] = set()
     counted = []
     for call in calls:
@@ -220,6 +221,25 @@ def _counted(calls: Sequence[CallInfo]) -> list[CallInfo]:
             seen.add(answer)
         counted.append(call)
     return counted
+
+
+def _passing_on(calls: Sequence[CallInfo]) -> set[str]:
+    """Model calls that gave the very message of another one that was made while they ran: wrappers repeat its usage.
+
+    LangChain does not say of a model that it is asked inside another one.
+    """
+    found = set()
+    by_message: dict[tuple[str | None, str], list[CallInfo]] = {}
+    for call in calls:
+        for name in call.messages if call.type == "model" else ():
+            others = by_message.setdefault((call.step_id, name), [])
+            found |= {other.call_id for other in others if _encloses(other, call)}
+            others.append(call)
+    return found
+
+
+def _encloses(outer: CallInfo, inner: CallInfo) -> bool:
+    return outer.started <= inner.started and (outer.ended or 0) >= (inner.ended or 0) > 0
 
 
 def _retried(steps: Iterable[StepInfo]) -> set[str]:
