@@ -24,7 +24,7 @@ class CostLine:
         label: how it prints.
         calls: how many model calls; `tool_calls` how many others.
         input, output, cache_read, cache_write, reasoning: tokens; the last three are parts of the first two.
-        seconds: how long the calls took, added up.
+        seconds: how long the calls took, added up; those inside others are part of these.
         cost: sum of the known prices; None if none is known and there are tokens to pay for.
         unpriced: models without a known price, or without known tokens, of these calls.
         cached: how many answers came from a cache, for nothing.
@@ -47,7 +47,7 @@ class CostLine:
     def add(self, item: Item) -> None:
         """Count a call."""
         call = item.call
-        self.seconds += call.seconds or 0.0
+        self.seconds += (call.seconds or 0.0) if call.parent is None else 0.0
         if call.type != "model":
             self.tool_calls += 1
             return
@@ -158,9 +158,9 @@ def report(trace: Trace, by: str, pricer: Pricer | None, places: Places) -> Cost
     retried = _retried(steps)
     heading = _HEADINGS[by](calls, known, {run.run_id: run for run in runs}, places)
     lines: dict[str, CostLine] = {}
-    total, retries = CostLine("total", "total"), CostLine("retries", "of which retries")
-    abandoned = CostLine("abandoned", "of which abandoned branches")
-    copied = CostLine("copied", "before this thread was copied (not counted)")
+    total, retries = CostLine("total", "total"), CostLine("retries", "- retries")
+    abandoned = CostLine("abandoned", "- abandoned")
+    copied = CostLine("copied", "(copied)")
     for call in calls:
         item = prices.item(call)
         if call.started < places.created:
@@ -194,7 +194,7 @@ class _Prices:
             return Item(call, None, None)
         if call.cached:
             return Item(call, Decimal(0), None)
-        name = call.model or call.name
+        name = f"{call.model or call.name} ({call.provider})" if call.provider else call.model or call.name
         if call.usage is None or call.model is None:
             return Item(call, None, name)
         if self._pricer is None:
@@ -274,7 +274,7 @@ def _by_step(calls: Sequence[CallInfo], steps: _Steps, runs: _Runs, places: Plac
         step = steps.get(call.step_id or "")
         if step is None:
             return "", "outside of steps"
-        again = f", attempt {step.attempt}" if step.attempt > 1 else ""
+        again = f" #{step.attempt}" if step.attempt > 1 else ""
         return step.step_id, f"{step.number} {step.node}{again}"
 
     return heading

@@ -51,7 +51,10 @@ def _wide(value: int) -> Json:
 
 def _read_wide(value: Json) -> int:
     if isinstance(value, dict):
-        return int(str(value["i"]))
+        ((form, decimal),) = value.items()
+        if form != "i" or str(int(str(decimal))) != decimal or abs(int(decimal)) <= LARGEST_INTEGER:
+            raise ValueError(f"not an integer beyond 53 bits: {value!r}")
+        return int(decimal)
     return integer(value)
 
 

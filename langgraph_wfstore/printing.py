@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from .cost import CostLine, CostReport
     from .lineage import Lineage, Link
 
-_HEADINGS = ("calls", "tools", "input", "cached in", "output", "reasoning", "seconds", "cost")
-_TEXT = 72  # characters of a content
+_HEADINGS = ("models", "tools", "input", "cached", "output", "thought", "seconds", "cost")
+_TEXT = 60  # characters of a content
+_IDS = frozenset({"id", "run", "call", "checkpoint"})
+_LONG_ID = 16  # characters
 
 
 def money(line: CostLine) -> str:
     """The cost of a line: what is known of it, and whether that is all."""
     if line.cost is None:
         return "unknown" if line.unpriced else ("0" if line.cached else "-")
-    known = f"{line.cost.quantize(Decimal('0.000001')).normalize():f}" if line.cost else "0"
+    known = f"{line.cost.quantize(Decimal('0.000001')):f}" if line.cost else "0"
     return f"> {known}" if line.unpriced else known
 
 
@@ -49,19 +51,26 @@ def notes(report: CostReport) -> list[str]:
     if report.cached_steps:
         found.append(f"{report.cached_steps} steps were answered by the node cache and cost nothing")
     if report.unattributed:
-        found.append(f"{report.unattributed} calls began meanwhile that belong to no run; they are not counted")
+        found.append(f"not counted, since they say of no run that they belong to it: calls, {report.unattributed}")
     return found
 
 
 def cost_table(report: CostReport) -> Any:
     """A report as a rich table."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=f"cost by {report.by}", title_justify="left", caption="\n".join(notes(report)) or None)
-    table.caption_justify = "left"
+    table = Table(
+        title=f"cost by {report.by}",
+        title_justify="left",
+        caption="\n".join(notes(report)) or None,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column(report.by, overflow="fold")
     for name in _HEADINGS:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     rows = cost_rows(report)
     for at, (label, figures) in enumerate(rows):
         last = at == len(report.lines)
@@ -89,8 +98,16 @@ def shortened(text: str) -> str:
 
 def link_line(link: Link) -> str:
     """One link of a lineage, as text."""
-    facts = "  ".join(f"{name}={value}" for name, value in link.shown().items())
-    return f"{link.label}  {facts}".rstrip() + ("  (shown above)" if link.again else "")
+    facts = "  ".join(f"{name}={value}" for name, value in shown_facts(link).items())
+    return f"{link.label}{'  (shown above)' if link.again else ''}  {facts}".rstrip()
+
+
+def shown_facts(link: Link) -> dict[str, Any]:
+    """The facts as they print: of long ids the end, which tells them apart; whole they stand in the data."""
+    return {
+        name: f"…{value[-8:]}" if name in _IDS and isinstance(value, str) and len(value) > _LONG_ID else value
+        for name, value in link.shown().items()
+    }
 
 
 def lineage_text(lineage: Lineage) -> str:
@@ -117,9 +134,11 @@ def lineage_tree(lineage: Lineage) -> Any:
 
     def shown(link: Link) -> Text:
         line = Text(link.label, style=_STYLES.get(link.kind, ""), overflow="ellipsis", no_wrap=True)
-        for name, value in link.shown().items():
+        if link.again:
+            line.append("  (shown above)", style="dim")
+        for name, value in shown_facts(link).items():
             line.append(f"  {name}=", style="dim").append(str(value), style="")
-        return line.append("  (shown above)", style="dim") if link.again else line
+        return line
 
     def grow(tree: Tree, link: Link) -> None:
         for child in link.links:

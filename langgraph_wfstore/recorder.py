@@ -15,7 +15,7 @@ from .errors import WfStoreError
 from .normal import content_key, hash_of, message
 from .putting import CheckpointInput, RunRead, WritesInput
 from .scopes import calling_loop, control_of, current, scopes
-from .states import RunState, cached_step
+from .states import RunState, cached_step, described
 from .store import WfStore
 from .trace import Note
 from .traces import TRUNCATED
@@ -154,6 +154,16 @@ class Recorder:
 
     # ------------------------------------------------------------------ values
 
+    def described(self, error: BaseException | None) -> tuple[str, str] | None:
+        """Type and message of an error; what `redact` makes of the message."""
+        found = described(error)
+        if found is None or self._redact is None:
+            return found
+        try:
+            return found[0], str(self._redact(found[1]))
+        except Exception as broken:  # noqa: BLE001  # what could not be redacted is not stored
+            return found[0], f"(not recorded: redact raised {type(broken).__name__})"
+
     def encoded(self, values: Mapping[str, Any], note: Note | None, *, limited: bool = True) -> dict[str, Encoded]:
         """Values of a record as they are to be stored.
 
@@ -213,6 +223,7 @@ class Recorder:
     def content_key(self, value: Any) -> bytes | None:
         """What the digest of a call's input or output is made of; None if it has no normal form."""
         try:
+            value = value if self._redact is None else self._redact(value)
             if isinstance(value, list) and value and all(hasattr(item, "additional_kwargs") for item in value):
                 return hashlib.sha256(b"".join([self._message_key(item) for item in value])).digest()
             return content_key(value)

@@ -108,6 +108,8 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         )
         if capture:
             watch(self._recorder)
+        else:
+            forget(self._recorder)
 
     @classmethod
     @contextlib.contextmanager

@@ -112,6 +112,13 @@ _LEFT_OUT: dict[str, Any] = {
     **dict.fromkeys(("namespace", "name", "path", "node", "task_id"), ""),
 }
 
+_REQUIRED: dict[Kind, frozenset[str]] = {
+    Kind.RUN: frozenset({"run_id", "started"}),
+    Kind.STEP: frozenset({"run_id", "step_id", "started"}),
+    Kind.CALL: frozenset({"run_id", "call_id", "started", "type"}),
+    Kind.END: frozenset({"run_id", "id", "of", "begin", "ended", "status"}),
+}
+
 
 def trace_body(record: TraceRecord, version: int) -> bytes:
     """The canonical bytes of a run, step, call or end record of that format version."""
@@ -128,6 +135,8 @@ def read_trace(kind: Kind, fields: dict[str, Json]) -> TraceRecord:
     cls, known = _FIELDS[kind]
     if unknown := fields.keys() - known.keys() - {"format", "kind"}:
         raise ValueError(f"unknown keys {sorted(unknown)}")
+    if missing := _REQUIRED[kind] - fields.keys():
+        raise ValueError(f"keys are missing: {sorted(missing)}")
     values = {}
     for name, field in known.items():
         values[name] = field.read(fields[name]) if name in fields else _LEFT_OUT.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .ancestry import Ancestry
@@ -14,7 +14,7 @@ from .printing import shortened
 from .reading import StoredCheckpoint
 from .records import CallRecord, EndRecord, RunRecord, StepRecord
 from .trace import link as link_to
-from .traces import CallInfo, RunInfo, StepInfo, Trace, Traces
+from .traces import TRUNCATED, CallInfo, RunInfo, StepInfo, Trace, Traces
 from .view import Entry, read_rows
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class _Why:
         if origin is None or origin.record is None or origin.row is None:
             return Link("unknown", None, "unknown: the checkpoint that it came with is not there any more")
         record = origin.record
+        if record.parent_checkpoint_id is not None and self._ancestry.entry(record.parent_checkpoint_id) is None:
+            return Link("unknown", record.checkpoint_id, "unknown: it was there in the oldest checkpoint that is kept")
         if record.source == "input":
             return self._input(origin)
         if record.source in ("update", "fork"):
@@ -190,7 +192,7 @@ class _Why:
             if isinstance(record, RunRecord):
                 run = next(iter(self._trace(record.run_id).runs()))
                 if _holds(run.input, item):
-                    return Link("input", run.run_id, "given as input", {"run": run.run_id}, [self._run(run)])
+                    return Link("input", run.run_id, "given as input", {"run": run.run_id}, self._run_once(run.run_id))
         return None
 
     def _steps_before(self, above: Entry | None, origin: Entry) -> list[StepInfo]:
@@ -228,11 +230,18 @@ class _Why:
         seq = origin.row.seq
         _, record = min(runs, key=lambda found: abs(found[0].seq - seq))
         run = next(iter(self._trace(record.run_id).runs()))
-        return Link("input", run.run_id, "given as input", {"run": run.run_id}, [self._run(run)])
+        return Link("input", run.run_id, "given as input", {"run": run.run_id}, self._run_once(run.run_id))
 
     def _run(self, run: RunInfo) -> Link:
         facts = {"workflow": None if run.workflow is None else run.workflow[:19], "checkpoint": run.checkpoint_id}
-        return self._once(Link("run", run.run_id, f"run {run.run_id} of {run.name or 'a graph'}", facts), list)
+        link = Link("run", run.run_id, f"run of {run.name or 'a graph'}", {"run": run.run_id, **facts})
+        return self._once(link, list)
+
+    def _run_once(self, run_id: str) -> list[Link]:
+        """The run that something was made in, the first time it is met."""
+        if ("run", run_id) in self._shown:
+            return []
+        return [self._run(next(iter(self._trace(run_id).runs())))]
 
     def _step(self, step: StepInfo) -> Link:
         """A step: the calls made in it, or else what it read."""
@@ -241,18 +250,18 @@ class _Why:
 
         def because() -> list[Link]:
             calls = [c for c in self._trace(step.run_id).calls() if c.step_id == step.step_id and c.parent is None]
-            run = self._run(next(iter(self._trace(step.run_id).runs())))
+            run = self._run_once(step.run_id)
             if not calls:
                 reads = Link("unknown", step.checkpoint_id, "unknown which parts of the state it read it used")
-                return [run, reads]
-            return [run, *[self._call(call) for call in calls]]
+                return [*run, reads]
+            return [*run, *[self._call(call) for call in calls]]
 
         return self._once(link, because)
 
     # ------------------------------------------------------------------ messages and calls
 
-    def _message(self, item: Any, origin: Any) -> Link:
-        """A message: the call that gave it, or else what wrote it."""
+    def _message(self, item: Any, origin: Callable[[], Entry | None], seen: bool = False) -> Link:
+        """A message: the call that gave it, or else what wrote it; one that a call saw may be in no checkpoint."""
         kind = str(getattr(item, "type", "message"))
         text = item.content if isinstance(item.content, str) else repr(item.content)
         asked = [call.get("name") for call in getattr(item, "tool_calls", None) or ()]
@@ -265,7 +274,10 @@ class _Why:
             found = self._tool_call_of(item) if kind == "tool" else self._model_call_of(item)
             if found:
                 return found
-            return [self._writer(origin(), self._channel, None, item)]
+            came_with = origin()
+            if came_with is None and seen:
+                return [Link("value", None, "made in the step: no checkpoint that is kept holds it")]
+            return [self._writer(came_with, self._channel, None, item)]
 
         return self._once(link, because, key)
 
@@ -323,28 +335,29 @@ class _Why:
         link = call_link(call)
 
         def because() -> list[Link]:
-            steps = {step.step_id: step for step in self._trace(call.run_id).steps()}
-            step = steps.get(call.step_id or "")
-            found = [] if step is None else [self._step_only(step)]
-            found.append(self._run(next(iter(self._trace(call.run_id).runs()))))
+            found = self._run_once(call.run_id)
             if call.type != "model":
+                inside = [c for c in self._trace(call.run_id).calls() if c.parent == call.call_id]
                 asked = self._asked(call.tool_call_id) if call.tool_call_id is not None else []
-                return [*found, *asked]
+                return [*found, *[self._call(c) for c in inside], *asked]
+            if call.input is None or _is_left_out(call.input):
+                return [*found, Link("unknown", call.call_id, "unknown: what it was given was not recorded")]
             given = call.input if isinstance(call.input, list) else [call.input]
-            return [*found, *[self._saw(item) for item in given if item is not None]]
+            return [*found, *[self._saw(item) for item in given]]
 
+        step = next((s for s in self._trace(call.run_id).steps() if s.step_id == call.step_id), None)
+        if step is not None:
+            link.facts = {"step": f"{step.number} {step.node}", **link.facts}
         return self._once(link, because)
 
-    @staticmethod
-    def _step_only(step: StepInfo) -> Link:
-        return Link("step", step.step_id, f"made in step {step.number} {step.node}", {"checkpoint": step.checkpoint_id})
-
     def _saw(self, item: Any) -> Link:
+        if _is_left_out(item):
+            return Link("unknown", None, "unknown: a message that was not recorded whole")
         if not _is_message(item):
             return Link("value", None, "prompt", {"text": shortened(repr(item))})
         if getattr(item, "type", "") == "system":
             return Link("message", getattr(item, "id", None), "system message", {"text": shortened(str(item.content))})
-        return self._message(item, lambda: self._origin_of_message(item))
+        return self._message(item, lambda: self._origin_of_message(item), seen=True)
 
     def _origin_of_message(self, item: Any) -> Entry | None:
         """The checkpoint that a message came with that a call saw."""
@@ -365,6 +378,11 @@ class _Why:
         self._shown.add(name)
         link.links = because()
         return link
+
+
+def _is_left_out(value: Any) -> bool:
+    """Whether something stands in the place of a value that was not stored."""
+    return isinstance(value, dict) and set(value) == {TRUNCATED}
 
 
 def _is_message(item: Any) -> bool:

@@ -101,8 +101,10 @@ class BranchReplay:
         ]
         last = max(line, key=lambda row: row.seq, default=None)
         expected = 0
+        seen: set[int] = set()
         entry = next((e for e in self._entries.values() if last is not None and e.row is last), None)
-        while entry is not None and entry.row is not None:
+        while entry is not None and entry.row is not None and entry.row.seq not in seen:
+            seen.add(entry.row.seq)
             if entry.row.state == KEPT:
                 expected = entry.row.seq
                 break

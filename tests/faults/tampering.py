@@ -11,18 +11,27 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command
 
 from langgraph_wfstore import IntegrityError, ThreadNotFoundError, WfStore, WfStoreError, WfStoreSaver
 from langgraph_wfstore.backends.packing import pack, unpack
+from langgraph_wfstore.lists import unpack_numbers
+from langgraph_wfstore.records import CallRecord, EndRecord, RunRecord, StepRecord
 from langgraph_wfstore.testing.contract_delta import Rare, delta_graph
 from langgraph_wfstore.testing.contract_interrupts import asking_graph
 from langgraph_wfstore.testing.contract_subgraphs import nested_graph, remembering_graph
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
 from langgraph_wfstore.testing.sample_graphs import chat_graph, line_graph, says_human
+from langgraph_wfstore.trace import Note, NoteBatch
 
 # ------------------------------------------------------------------ the store that is tampered with
 
@@ -33,6 +42,8 @@ def build(path: Path) -> None:
         _threads_of_graphs(saver)
         _threads_of_lists(saver)
         _branches_and_order(saver)
+        _agents(saver)
+        _open(saver)
         _removed(saver)
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -96,6 +107,45 @@ def _branches_and_order(saver: WfStoreSaver) -> None:
     saver.put_writes(config, [("n", "not sealed")], "last task")
 
 
+@tool
+def weigh(what: str) -> str:
+    """Weigh something."""
+    return f"{what}: {len(what)} kg"
+
+
+def _agents(saver: WfStoreSaver) -> None:
+    """Runs with model and tool calls, which are found by links; one of them is deleted later."""
+    for number in range(2):
+        calls = [{"name": "weigh", "args": {"what": f"stone {number}"}, "id": f"call {number}", "type": "tool_call"}]
+        asks = AIMessage("I weigh it", id=f"asks {number}", tool_calls=calls)
+        model = GenericFakeChatModel(messages=iter([asks, AIMessage("heavy", id=f"answers {number}")]))
+
+        def bot(state: MessagesState, model: GenericFakeChatModel = model) -> Any:
+            return {"messages": [model.invoke(state["messages"])]}
+
+        builder = StateGraph(MessagesState).add_node("bot", bot).add_node("tools", ToolNode([weigh]))
+        builder.add_edge(START, "bot").add_conditional_edges("bot", tools_condition).add_edge("tools", "bot")
+        config: Any = {**config_of("agent"), "metadata": {"run_id": f"agent {number}"}}
+        builder.compile(checkpointer=saver).invoke({"messages": [HumanMessage("how heavy?", id=f"q{number}")]}, config)
+
+
+def _open(saver: WfStoreSaver) -> None:
+    """A run in which a process was killed: a step and a call that end, and a step with a call that do not."""
+    line_graph(saver, "a").invoke({"log": ["in"]}, config_of("open"))
+    view = saver.store.views.of("open")
+    run = RunRecord("r", 0, 1, "graph", "a step", None, None, False, False, None, "sync", None, None, None)
+    step = StepRecord("s1", "r", 1, 2, None, "", None, "a:t", "a", "t", 1, 1, ("x",), False, None, None)
+    call = CallRecord("c1", "r", 2, 3, "tool", "s1", None, "weigh", None, None, "call", None, None, None, None)
+    notes = [Note(run), Note(step), Note(call)]
+    for seq, of, begin in ((3, "call", notes[2]), (4, "step", notes[1])):
+        notes.append(Note(EndRecord(of, f"{of[0]}1", "r", b"", seq, 4, "ok"), begin=begin))
+    notes.append(Note(step._replace(step_id="s2", seq=5, task_id="u")))
+    notes.append(Note(call._replace(call_id="c2", seq=6, step="s2", tool_call_id="another call")))
+    for note in notes:  # one by one: an end names the record that it ends
+        saver.store.views.note(view, NoteBatch([note], None, None))
+    saver.store.views.push(view, wait=True)
+
+
 def _removed(saver: WfStoreSaver) -> None:
     for name in ("chat", "delta", "lists", "forked"):
         saver.copy_thread(name, f"pruned {name}")
@@ -103,7 +153,7 @@ def _removed(saver: WfStoreSaver) -> None:
     for number in range(3):
         own = config_of("pruned alone")
         line_graph(saver, "a").invoke({"log": [f"in {number}"]}, {**own, "metadata": {"run_id": f"p{number}"}})
-    saver.delete_for_runs(["p1"])
+    saver.delete_for_runs(["p1", "agent 0"])
     chat_graph(saver).invoke(says_human(1), config_of("lives again"))
     saver.delete_thread("lives again")
     chat_graph(saver).invoke(says_human(2), config_of("lives again"))
@@ -142,13 +192,14 @@ KEYS = {
     "thread": ("no",),
     "branch": ("thread", "number"),
     "record": ("key",),
+    "link": ("thread", "link", "seq"),
     "object": ("key",),
     "tombstone": ("name_key", "life"),
     "deleted_run": ("hash",),
     "sqlite_sequence": ("name",),
 }
 _STATES = ("", "hidden ", "skeleton of ")
-_KINDS = ("checkpoint", "write", "branch", "removal")
+_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end")
 
 
 def _row_kind(table: str, row: dict[str, Any]) -> str:
@@ -185,7 +236,7 @@ class Rows:
         if table == "tombstone":
             lives = any(thread["name_key"] == row["name_key"] for thread in self.rows["thread"])
             return "of a thread that lives" if lives else "of a thread that is gone"
-        if table == "record" and row["key"] > max(r["key"] for r in self._thread_of(row) if r["seal"] is not None):
+        if table == "record" and row["key"] > self._sealed_up_to[row["key"] >> 32]:
             return f"{_row_kind(table, row)}, not sealed"
         return _row_kind(table, row)
 
@@ -202,8 +253,10 @@ class Rows:
         assert tables == set(KEYS), f"tables that nobody tampers with: {tables ^ set(KEYS)}"
         return cls(columns, rows)
 
-    def _thread_of(self, record: dict[str, Any]) -> list[dict[str, Any]]:
-        return [r for r in self.rows["record"] if r["key"] >> 32 == record["key"] >> 32]
+    @cached_property
+    def _sealed_up_to(self) -> dict[int, int]:
+        """Per thread the key of the last record that ends a seal."""
+        return {r["key"] >> 32: r["key"] for r in sorted(self.rows["record"], key=lambda r: r["key"]) if r["seal"]}
 
     def sample(self, each: int, chance: random.Random) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
         for table, rows in self.rows.items():
@@ -277,7 +330,8 @@ def _other_values(value: Any, packed: bool, chance: random.Random) -> Iterator[t
         yield "other type", b"bytes"
         yield "other type", 7
     else:
-        yield from (("from NULL", n) for n in (0, 1, "text", b"bytes"))
+        others: list[Any] = [0, 1, "text", b"bytes"]
+        yield from (("from NULL", n) for n in chance.sample(others, 2))
 
 
 def _places(size: int, chance: random.Random) -> list[int]:
@@ -383,19 +437,24 @@ class Judge:
             return "alone"
         with store:
             names = sorted(self.heads, key=lambda name: (name not in first, name))
-            if any(_is_named(store, name, None) for name in names):
-                return "alone"
+            by_head = False
+            for name in names:
+                places = _named_places(store, name, self.heads[name])
+                if places - {"head"}:
+                    return "alone"
+                by_head = by_head or bool(places)
             listed = {info.thread_id for info in store.threads(limit=1000)} - set(names)
-            if any(_is_named(store, name, None) for name in listed):
+            if any(_named_places(store, name, None) for name in listed):
                 return "alone"
-            return "by its head" if any(_is_named(store, name, self.heads[name]) for name in names) else ""
+            return "by its head" if by_head else ""
 
 
-def _is_named(store: WfStore, name: str, head: str | None) -> bool:
+def _named_places(store: WfStore, name: str, head: str | None) -> set[str]:
+    """Where verify finds something wrong; "head" is what only a kept head tells."""
     try:
-        return not store.thread(name).verify(expect_head=head).ok
+        return {problem.where for problem in store.thread(name).verify(expect_head=head).problems}
     except (ThreadNotFoundError, IntegrityError):
-        return True
+        return {"thread"}
 
 
 def contents(path: Path) -> dict[str, Any]:
@@ -446,10 +505,13 @@ def _created(tamper: Tamper) -> bool:
     return tamper.row_kind == "created" or tamper.kind == "duplicate the row"
 
 
-def _unsealed_and_gone(tamper: Tamper) -> bool:
-    """A row is gone from its thread if it is dropped, or if its key becomes that of another thread."""
+_OF_ROWS = ("drop the row", "swap the rows", "reorder the rows")
+
+
+def _unsealed_and_moved(tamper: Tamper) -> bool:
+    """A row is gone from its thread if it is dropped, or if its key becomes that of another thread; or has moved."""
     moved = tamper.column == "key" and isinstance(tamper.after, int) and tamper.after >> 32 != tamper.before >> 32
-    return tamper.row_kind.endswith(", not sealed") and (moved or tamper.kind in ("drop the row", "swap the rows"))
+    return tamper.row_kind.endswith(", not sealed") and (moved or tamper.kind in _OF_ROWS)
 
 
 def _same_when_unpacked(tamper: Tamper) -> bool:
@@ -459,6 +521,17 @@ def _same_when_unpacked(tamper: Tamper) -> bool:
         return False
 
 
+def _forgotten(tamper: Tamper) -> bool:
+    if not tamper.row_kind.startswith("hidden") or not isinstance(tamper.after, bytes):
+        return False
+    try:
+        pairs = zip(unpack_numbers(tamper.before), unpack_numbers(tamper.after), strict=True)
+        return all(after in (before, 0) for before, after in pairs)
+    except (WfStoreError, ValueError, IndexError):
+        return False
+
+
+_GONE = "0 is where a hidden record's value is gone, which nobody reads; that an equal one is there proves nothing"
 _UNSEALED = "the end of a thread that is not sealed yet: nothing vouches for it but the count of what is not sealed"
 _PACKING = "other compressed bytes of the same content: ids are of the content"
 _TIME = "the time of creation; nothing reads it"
@@ -472,9 +545,10 @@ EXEMPT: dict[tuple[str, str], Exemption] = {
     ("store", "name"): Exemption(_TIME, _created),
     ("store", "*"): Exemption("the time of creation, and names that nothing reads", _created),
     ("lineage", "*"): Exemption("a lineage that no thread has", lambda tamper: tamper.kind == "duplicate the row"),
-    ("record", "key"): Exemption(_UNSEALED, _unsealed_and_gone, harmless=False, certain=False),
-    ("record", "*"): Exemption(_UNSEALED, _unsealed_and_gone, harmless=False, certain=False),
+    ("record", "key"): Exemption(_UNSEALED, _unsealed_and_moved, harmless=False, certain=False),
+    ("record", "*"): Exemption(_UNSEALED, _unsealed_and_moved, harmless=False, certain=False),
     ("record", "body"): Exemption(_PACKING, _same_when_unpacked, certain=False),
+    ("record", "refs"): Exemption(_GONE, _forgotten, certain=False),
     ("object", "data"): Exemption(_PACKING, _same_when_unpacked, certain=False),
     ("object", "lookup"): Exemption("an index by which equal objects are found again; their ids are compared"),
     ("tombstone", "name_key"): Exemption(_LATE, _of_the_gone),
@@ -487,6 +561,18 @@ EXEMPT: dict[tuple[str, str], Exemption] = {
     ("sqlite_sequence", "seq"): Exemption("SQLite's bookkeeping"),
     ("sqlite_sequence", "*"): Exemption("SQLite's bookkeeping"),
 }
+
+
+def needs_a_head(tamper: Tamper) -> bool:
+    """Whether a change leaves a store that could be as it is: only a kept head tells that it was another.
+
+    Whole threads in each other's place; and a thread without the end of its last run, which holds no values that would
+    be left over: so it was before that run ended, and so it stays if the process is killed.
+    """
+    if (tamper.table, tamper.column) == ("thread", "*"):
+        return True
+    at_the_end = tamper.table == "record" and tamper.row_kind == "end, ends a seal"
+    return at_the_end and (tamper.column == "key" or tamper.kind == "drop the row")
 
 
 def exemption(tamper: Tamper) -> Exemption | None:
@@ -598,7 +684,8 @@ def _apply(path: Path, tamper: Tamper) -> bool:
 def _concerned(tamper: Tamper, threads: dict[int, str], lineages: dict[int, list[str]]) -> list[str]:
     """The threads to verify first, since they should name it."""
     rows = [r for r in (tamper.before, tamper.after) if isinstance(r, dict)]
-    keys = [v for _, values in tamper.statements for v in values[-2:] if isinstance(v, int)]
+    ends = -max(2, len(KEYS[tamper.table]))
+    keys = [v for _, values in tamper.statements for v in values[ends:] if isinstance(v, int)]
     keys += [v for row in rows for v in (row.get("key"), row.get("no"), row.get("thread")) if isinstance(v, int)]
     numbers = [key >> 32 if key >> 32 else key for key in keys]
     if tamper.table in ("object", "lineage"):

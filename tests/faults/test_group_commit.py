@@ -325,14 +325,14 @@ def test_a_put_that_was_prepared_before_its_run_was_deleted_is_refused(
     """The deletion is looked at again in the transaction of the append, not only when the append was prepared."""
     append = Views.append
 
-    def delete_in_between(self: Views, view: Any, encode: Any, plan: Any) -> None:
+    def delete_in_between(self: Views, view: Any, encode: Any, plan: Any, queued: Any = None) -> None:
         def late(encoded: Any) -> Any:
             prepared = plan(encoded)
             if prepared is not None:
                 saver.store.backend.mark_deleted_runs([prepared.batch.run])
             return prepared
 
-        append(self, view, encode, late)
+        append(self, view, encode, late, queued)
 
     monkeypatch.setattr(Views, "append", delete_in_between)
     with pytest.raises(ThreadDeletedError):

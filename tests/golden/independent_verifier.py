@@ -12,6 +12,7 @@ import hmac
 import json
 import sqlite3
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 import zstandard
 
 DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
-KINDS = ("checkpoint", "write", "branch", "removal", "switch")
+KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end")
 KEYS = {
     "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id "
     "parents run_id source step ts updated_channels v versions_seen",
@@ -28,6 +29,22 @@ KEYS = {
     "branch": "base current first format kind name number",
     "removal": "digest format kind reason removed",
     "switch": "checkpoint format kind number",
+}
+# Of traces: per key what it is, "!" where it is never left out, and "0" where it is left out if it is 0 or "".
+TRACE_KEYS = {
+    "run": "run_id:text! seq:count0 started:time! name:text0 parent:text checkpoint_id:text checkpoint_source:text "
+    "addressed:flag resumes:flag metadata_run_id:text durability:text workflow:text description:ref input:ref",
+    "step": "step_id:text! run_id:text! seq:count0 started:time! parent:text namespace:text0 checkpoint_id:text "
+    "path:text0 node:text0 task_id:text0 number:count0 attempt:count0 triggers:texts cached:flag send:count input:ref",
+    "call": "call_id:text! run_id:text! seq:count0 started:time! type:text! step:text parent:text name:text0 "
+    "provider:text model:text tool_call_id:text parameters:ref tools:ref input:ref content:digest",
+    "end": "of:text! id:text! run_id:text! begin:digest! seq:count0 ended:time! status:text! output:ref "
+    "content:digest error:error usage:usage cached:flag model:text response_id:text finish:texts first_token:time "
+    "messages:texts tool_calls:texts interrupts:texts checkpoint_id:text unattributed:count0 flags:texts",
+}
+TRACE_FIELDS = {
+    kind: {name: what for name, _, what in (key.partition(":") for key in keys.split())}
+    for kind, keys in TRACE_KEYS.items()
 }
 KEPT, SKELETON = 0, 2
 OBJECT, LIST, MAP = 0, 1, 2
@@ -211,6 +228,123 @@ def read_reference(value: Any) -> tuple[int, bytes]:
     return OBJECT, read_digest(value)
 
 
+# ---------------------------------------------------------------- sections 3 and 6: traces
+
+
+def read_trace(kind: str, value: Any) -> dict[str, Any]:
+    """The fields of the body of a run, step, call or end, those that stand in it; Damaged if it is none."""
+    known = TRACE_FIELDS[kind]
+    if not isinstance(value, dict) or (value.get("format"), value.get("kind")) != (1, kind):
+        raise Damaged("not a record of its kind, or of an unknown format")
+    names = set(value) - {"format", "kind"}
+    if names - set(known) or {name for name, what in known.items() if what.endswith("!")} - names:
+        raise Damaged("a key is missing or unknown")
+    try:
+        return {name: _field(known[name], value[name]) for name in names}
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise Damaged(f"a field cannot be read: {error}") from error
+
+
+def _field(what: str, value: Any) -> Any:
+    """One field; Damaged if it is not what it has to be, or should have been left out."""
+    found = _FIELDS[what.rstrip("!0")](value)
+    if what.endswith("0") and found in (0, ""):
+        raise Damaged("it says nothing and is not left out")
+    return found
+
+
+def _count(value: Any) -> int:
+    if type(value) is int:
+        return value
+    ((form, text),) = value.items()
+    if form != "i" or str(int(text)) != text or abs(int(text)) < 2**53:
+        raise Damaged(f"no count: {value!r}")
+    return int(text)
+
+
+def _time(value: Any) -> int:
+    if not isinstance(value, str) or str(int(value)) != value:
+        raise Damaged(f"no time: {value!r}")
+    return int(value)
+
+
+def _flag(value: Any) -> bool:
+    if value is not True:
+        raise Damaged(f"no flag: {value!r}")
+    return True
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise Damaged(f"no texts: {value!r}")
+    return [decode_text(text) for text in value]
+
+
+def _error(value: Any) -> list[str]:
+    if len(_texts(value)) != 2:
+        raise Damaged(f"no error: {value!r}")
+    return _texts(value)
+
+
+def _usage(value: Any) -> list[int | None]:
+    if not isinstance(value, list) or len(value) != 8:
+        raise Damaged(f"no usage: {value!r}")
+    return [None if count is None else _count(count) for count in value]
+
+
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "text": decode_text,
+    "texts": _texts,
+    "count": _count,
+    "time": _time,
+    "flag": _flag,
+    "digest": read_digest,
+    "ref": read_reference,
+    "error": _error,
+    "usage": _usage,
+}
+
+
+def links_of(kind: str, fields: dict[str, Any]) -> set[int]:
+    """What the table `link` says of a record (section 11)."""
+    found = {
+        "run": [("run", fields.get("parent"))],
+        "step": [],
+        "call": [("call", fields.get("call_id")), ("tool", fields.get("tool_call_id"))],
+        "end": [("message", name) for name in fields.get("messages", [])]
+        + [("tool", name) for name in fields.get("tool_calls", [])],
+    }[kind]
+    return {index("link", what.encode("ascii"), utf8(name)) for what, name in found if name is not None}
+
+
+def content_key(form: Any, messages: bool) -> bytes:
+    """The key behind the keyed digest of a content, from its form; `messages`: the form is that of a list of them."""
+    if messages:
+        return hashlib.sha256(b"".join(hashlib.sha256(_json(item)).digest() for item in form)).digest()
+    return hashlib.sha256(_json(form)).digest()
+
+
+def _json(form: Any) -> bytes:
+    text = json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    try:
+        if not _has_large(form):
+            return text.encode("utf-8")
+    except UnicodeEncodeError:
+        pass
+    return json.dumps(form, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _has_large(form: Any) -> bool:
+    if isinstance(form, dict | list):
+        return any(map(_has_large, form.values() if isinstance(form, dict) else form))
+    return type(form) is int and not -(2**63) <= form < 2**64
+
+
+def content(secret: bytes, key: bytes) -> bytes:
+    """The keyed digest of a content."""
+    return hmac.new(secret, b"content " + key, hashlib.sha256).digest()
+
+
 # ---------------------------------------------------------------- section 12: packing, lists, maps
 
 
@@ -305,6 +439,7 @@ class Row:
     refs: bytes
     body: bytes = b""
     value: Any = None
+    fields: dict[str, Any] = field(default_factory=dict)  # of a trace that is no skeleton
 
 
 @dataclass
@@ -397,6 +532,7 @@ class Thread:
         self.branch_rows = db.execute(
             "SELECT number, name, base FROM branch WHERE thread = ? ORDER BY number", (self.number,)
         ).fetchall()
+        self.links = set(db.execute("SELECT seq, link FROM link WHERE thread = ?", (self.number,)).fetchall())
         for place, (key, kind, name, state, packed, ordinal, seal, *columns, refs) in enumerate(found, 1):
             record = Row(key & 0xFFFFFFFF, kind, name, state, ordinal, seal, tuple(columns), refs)
             self.rows.append(record)
@@ -415,20 +551,30 @@ class Thread:
     def _read(self, row: Row) -> None:
         value = row.value
         if row.state == SKELETON:
-            if len(value) != 4 or type(value[3]) is not bool or row.refs:
+            if len(value) != 4 or type(value[3]) is not bool or row.refs or row.kind in (2, 3, 4):
                 raise Damaged("not what a removed record leaves")
+            if row.kind >= 5:
+                decode_text(value[1])
+                if value != ["", value[1], None, True] or any(column is not None for column in row.columns):
+                    raise Damaged("not what a removed run, step, call or end leaves")
+                return
             namespace, name, _ = self._place(row)
             self._columns(row, utf8(namespace), utf8(name), (None,) * 3)
             return
         kind = KINDS[row.kind]
-        if (
-            row.state not in (0, 1)
-            or sorted(value) != KEYS[kind].split()
-            or (value["format"], value["kind"]) != (1, kind)
-        ):
-            raise Damaged("not a record of its kind, or of an unknown format")
+        if row.state not in ((0, 1) if row.kind <= 1 else (0,)):
+            raise Damaged("its state is none that it can have")
         if digest(kind, row.body) != row.id:
             raise Damaged("its content does not match its id")
+        if kind in TRACE_KEYS:
+            row.fields = read_trace(kind, value)
+            order = [name for name, what in TRACE_FIELDS[kind].items() if what == "ref"]
+            self._named(row, [value.get(name) for name in order])
+            if row.columns != (*(None,) * 7, index("run", utf8(row.fields["run_id"]))):
+                raise Damaged("its columns are not those of its kind")
+            return
+        if sorted(value) != KEYS[kind].split() or (value["format"], value["kind"]) != (1, kind):
+            raise Damaged("not a record of its kind, or of an unknown format")
         if kind in ("checkpoint", "write"):
             self._names(row, value)
             run = (
@@ -485,6 +631,7 @@ class Thread:
         self._seals()
         self._removals()
         self._structure()
+        self._traces()
         for row, number, form, name in self.named:
             if number == 0 and row.state != KEPT:
                 continue
@@ -548,6 +695,31 @@ class Thread:
             elif row.kind == 1 and row.state != SKELETON:
                 self._replaced(row, latest, found)
         self._branches(starts, by_id)
+
+    def _traces(self) -> None:
+        """Runs that start once, with what belongs to them; ends of what started before; links."""
+        runs: set[str] = set()
+        begun: dict[bytes, tuple[str, str, str]] = {}
+        ended: set[bytes] = set()
+        links: set[tuple[int, int]] = set()
+        for row in (r for r in self.rows if r.fields):
+            kind, fields = KINDS[row.kind], row.fields
+            run = fields["run_id"]
+            links |= {(row.number, link) for link in links_of(kind, fields)}
+            if (run in runs) == (kind == "run"):
+                self.problem(
+                    row, "its run starts a second time" if kind == "run" else "its run did not start before it"
+                )
+            runs |= {run} if kind == "run" else set()
+            if kind != "end":
+                begun[row.id] = (kind, fields[f"{kind}_id"], run)
+                continue
+            begin = fields["begin"]
+            if begun.get(begin) != (fields["of"], fields["id"], run) or begin in ended:
+                self.problem(row, "what it ends did not start before it, or ended before")
+            ended.add(begin)
+        for number, _ in links ^ self.links:
+            self.report.problems.append(f"record {number}: a link of it is missing, or there is one too many")
 
     @staticmethod
     def _place(row: Row) -> tuple[str, str, str | None]:

@@ -16,20 +16,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langgraph_wfstore import canonical, format, lists, objects, view
+from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
 from langgraph_wfstore.backends import packing
 from langgraph_wfstore.putting import CheckpointInput, WritesInput
 from langgraph_wfstore.records import (
     BranchRecord,
+    CallRecord,
     Channel,
     CheckpointRecord,
+    EndRecord,
     Kind,
     Ref,
     RemovalRecord,
+    RunRecord,
     SealRecord,
+    StepRecord,
     SwitchRecord,
+    Usage,
     Write,
     WriteRecord,
 )
@@ -51,10 +56,15 @@ def secrets() -> Iterator[bytes]:
 
 
 def build(store: WfStore) -> None:
-    """Every operation behind the golden file: plain data in the thread "plain", messages in the thread "chat"."""
+    """Every operation behind the golden file.
+
+    There is plain data in the thread "plain", messages in the thread "chat", and runs in the thread "traced".
+    """
     _plain(store)
     _chat(store)
     store.copy_thread("plain", "copy of plain")
+    _traced(store)
+    store.copy_thread("traced", "copy of traced")
 
 
 def _put(
@@ -141,6 +151,97 @@ def _chat(store: WfStore) -> None:
     _put(store, "chat", 41, 40, {"messages": messages[:8], "turns": 5})
 
 
+BEGAN = 1_767_225_600_000_000_000
+TALK = [{"role": "user", "text": f"message {n}: " + "what was said, " * 5} for n in range(24)]
+
+
+def run_record(run_id: str, **fields: Any) -> RunRecord:
+    """The start of a run that says as little as possible, but for `fields`."""
+    return RunRecord(run_id, 0, BEGAN, "", *(None,) * 3, False, False, *(None,) * 5)._replace(**fields)
+
+
+def step_record(run_id: str, step_id: str, seq: int, **fields: Any) -> StepRecord:
+    """As `run_record`, of a step."""
+    record = StepRecord(step_id, run_id, seq, BEGAN + seq, None, "", None, "", "", "", 0, 0, (), False, None, None)
+    return record._replace(**fields)
+
+
+def call_record(run_id: str, call_id: str, seq: int, **fields: Any) -> CallRecord:
+    """As `run_record`, of a call."""
+    record = CallRecord(call_id, run_id, seq, BEGAN + seq, "tool", None, None, "", *(None,) * 7)
+    return record._replace(**fields)
+
+
+def end_note(begin: trace.Note, seq: int, values: Any = None, key: bytes | None = None, **fields: Any) -> trace.Note:
+    """The end of what a note began."""
+    of = trace.KIND_OF[type(begin.record)].value
+    own: str = getattr(begin.record, f"{of}_id")
+    record = EndRecord(of, own, begin.record.run_id, b"", seq, BEGAN + seq, "ok")._replace(**fields)
+    return trace.Note(record, values or {}, key, begin)
+
+
+def keep(store: WfStore, thread: str, *notes: trace.Note, run: str | None = None) -> None:
+    """Store notes of one run, and wait until they are."""
+    known = store.views.of(thread)
+    store.views.note(known, trace.NoteBatch(notes, None, run or notes[0].record.run_id))
+    store.views.push(known, wait=True)
+
+
+def _traced(store: WfStore) -> None:
+    _traced_run(store, "kept", None, "run-kept")
+    _put(store, "traced", 2, 1, {"talk": TALK}, run_id="run-kept")
+    _traced_run(store, "gone", "run-gone", "run-gone")
+    _put(store, "traced", 13, 2, {"talk": TALK[:20]}, run_id="run-gone")
+    _put(store, "traced", 4, 2, {"talk": TALK[:22]}, run_id="run-kept")
+    store.delete_for_runs(["run-gone"])
+    store.prune(["traced"])
+    died = trace.Note(run_record("died \ud800", parent="kept-step"))
+    keep(store, "traced", died, trace.Note(step_record("died \ud800", "died-step", 1, attempt=1, node="agent")))
+
+
+def _traced_run(store: WfStore, run_id: str, metadata_run_id: str | None, deleted_by: str) -> None:
+    """A run: a step with two model calls and a tool call, and a step that is interrupted."""
+
+    def values(**found: Any) -> dict[str, Any]:
+        return {name: store.codec.encode(value, "x") for name, value in found.items()}
+
+    facts: dict[str, Any] = {"name": "graph", "metadata_run_id": metadata_run_id, "durability": "sync"}
+    run = trace.Note(run_record(run_id, **facts), values(input={"question": run_id}, description={"nodes": ["agent"]}))
+    names: dict[str, Any] = {"namespace": "", "checkpoint_id": "c0001", "path": "agent:t1", "node": "agent"}
+    names |= {"task_id": "t1", "number": 1, "attempt": 1, "triggers": ("branch:to:agent",)}
+    step = trace.Note(step_record(run_id, f"{run_id}-step", 1, **names))
+    keep(store, "traced", run, step, run=deleted_by)
+    if run_id == "kept":
+        _put(store, "traced", 1, None, {"talk": TALK[:2]}, run_id=deleted_by)
+    seq = 1
+    for number, size in enumerate((20, 22)):
+        facts = {"type": "model", "step": f"{run_id}-step", "name": "Model", "provider": "p", "model": "m"}
+        call = trace.Note(
+            call_record(run_id, f"{run_id}-model-{number}", seq + 1, **facts),
+            values(input=TALK[:size], parameters={"temperature": 0}, tools=[{"name": "look"}]),
+            normal.content_key(TALK[:size]),
+            like=f"{run_id} agent",
+        )
+        keep(store, "traced", call, run=deleted_by)
+        facts = {"usage": Usage(100 + size, 7, 0, reasoning=2**60), "finish": ("stop",), "response_id": "r"}
+        facts |= {"messages": (f"m{number}",), "tool_calls": ("look-1", "look-1"), "first_token": BEGAN + seq}
+        end = end_note(call, seq + 2, values(output=TALK[size]), normal.content_key(TALK[size]), **facts)
+        keep(store, "traced", end, run=deleted_by)
+        seq += 2
+    facts = {"step": f"{run_id}-step", "name": "look", "tool_call_id": "look-1"}
+    tool = trace.Note(call_record(run_id, f"{run_id}-look", seq + 1, **facts), values(input={"at": "größe"}))
+    error = ("ValueError", "nothing there \ud800")
+    ends = [
+        end_note(tool, seq + 2, status="error", error=error),
+        end_note(step, seq + 3, values(output={"talk": TALK})),
+    ]
+    keep(store, "traced", tool, *ends, run=deleted_by)
+    asking = trace.Note(step_record(run_id, f"{run_id}-asking", seq + 4, node="ask", send=0), values(input=[1]))
+    asked = end_note(asking, seq + 5, status="interrupted", interrupts=("i1",), flags=("late",))
+    done = end_note(run, seq + 6, status="interrupted", checkpoint_id="c0002", unattributed=1)
+    keep(store, "traced", asking, asked, done, run=deleted_by)
+
+
 def make_file() -> None:
     """Write `thread-v1.db`."""
     FILE.unlink(missing_ok=True)
@@ -193,6 +294,98 @@ RECORDS: list[tuple[Kind, Any]] = [
     (Kind.BRANCH, BranchRecord(2, "\ud800", None, ID[2], False)),
     (Kind.REMOVAL, RemovalRecord("prune", 12, ID[3])),
     (Kind.SWITCH, SwitchRecord(1, ID[4])),
+    (Kind.RUN, run_record("", started=0)),
+    (
+        Kind.RUN,
+        RunRecord(
+            run_id="run \ud800",
+            seq=2**53,
+            started=BEGAN,
+            name="größe",
+            parent="step" + PAIR,
+            checkpoint_id="",
+            checkpoint_source="fork",
+            addressed=True,
+            resumes=True,
+            metadata_run_id="m",
+            durability="exit",
+            workflow="sha256:" + "0" * 64,
+            description=Ref("map", ID[0]),
+            input=Ref("object", ID[1]),
+        ),
+    ),
+    (Kind.STEP, step_record("r", "", 0)),
+    (
+        Kind.STEP,
+        StepRecord(
+            step_id="s",
+            run_id="run \ud800",
+            seq=1,
+            started=BEGAN + 1,
+            parent="above",
+            namespace="parent:1|child:2",
+            checkpoint_id="1f0" + PAIR,
+            path="parent:1|child:2|node\udfff:t",
+            node="node\udfff",
+            task_id="t",
+            number=-1,
+            attempt=2**60,
+            triggers=("", "b", "a", "\ud800"),
+            cached=True,
+            send=0,
+            input=Ref("list", ID[2]),
+        ),
+    ),
+    (Kind.CALL, call_record("", "c", 0)),
+    (
+        Kind.CALL,
+        CallRecord(
+            call_id="c\ud800",
+            run_id="r",
+            seq=2**53 - 1,
+            started=BEGAN,
+            type="model",
+            step="",
+            parent="above",
+            name="Model" + PAIR,
+            provider="p",
+            model="m\udc00",
+            tool_call_id="tc",
+            parameters=Ref("object", ID[5]),
+            tools=Ref("list", ID[4]),
+            input=Ref("list", ID[3]),
+            content=ID[6],
+        ),
+    ),
+    (Kind.END, EndRecord("run", "", "r", ID[0], 0, 0, "cancelled")),
+    (
+        Kind.END,
+        EndRecord(
+            of="call",
+            id="c\ud800",
+            run_id="r",
+            begin=ID[7],
+            seq=4,
+            ended=2**70,
+            status="error",
+            output=Ref("map", ID[8]),
+            content=ID[9],
+            error=("", "what\udc00" + PAIR),
+            usage=Usage(2**60, 0, None, 1, None, -(2**53)),
+            cached=True,
+            model="",
+            response_id="\ud800",
+            finish=("stop", "stop"),
+            first_token=BEGAN,
+            messages=("b", "a"),
+            tool_calls=(PAIR,),
+            interrupts=("i",),
+            checkpoint_id="1f0",
+            unattributed=3,
+            flags=("a flag",),
+        ),
+    ),
+    (Kind.END, EndRecord("step", "s", "r", ID[0], 0, 1, "ok", usage=Usage(None, None))),
 ]
 BODIES = {
     Kind.CHECKPOINT: format.checkpoint_body,
@@ -200,6 +393,7 @@ BODIES = {
     Kind.BRANCH: format.branch_body,
     Kind.REMOVAL: format.removal_body,
     Kind.SWITCH: format.switch_body,
+    **dict.fromkeys(format.TRACE_KINDS, format.trace_record_body),
 }
 TEXTS = [
     "",
@@ -243,6 +437,7 @@ DIGESTS: list[tuple[str, list[bytes]]] = [
     ("list", [b"ab", b"c"]),
 ]
 DIGESTS += [("list", [b"a", b"bc"]), ("seal", [bytes(300)])]
+LINKS = [("run", "a step"), ("call", "\ud800"), ("tool", ""), ("message", PAIR)]
 LISTS = {"seeded": [0, 1, 2, 33, 1024, 1025, 5000], "never": [1, 1024, 1025, 2049], "always": [1, 2, 3, 5, 100]}
 SPLICES: list[tuple[list[int], list[int]]] = [
     ([], [4, 8, 12]),
@@ -268,6 +463,7 @@ def vectors() -> dict[str, Any]:
         body = format.seal_body(seal)
         seals.append({"records": [i.hex() for i in ids], "body": body.decode(), "id": previous.hex()})
     removed = [(ID[2], 0, 2, format.skeleton_body("", "c\ud800", None, True)), (ID[1], 1, 1, b"")]
+    removed.append((ID[0], 8, 2, format.skeleton_body("", "run", None, True)))
     objects_ = [("wf1", b""), ("bytes", b""), ("null", b""), ("wf1", b"\xa5hello"), ("tag é", bytes(1000))]
     packed = [(b"", 1), (b"short", 1), (b"to be packed with the dictionary, ", 4), (bytes(range(256)), 100)]
     return {
@@ -314,6 +510,8 @@ def vectors() -> dict[str, Any]:
             "root": view.space_of(""),
             "run": view.run_of("run"),
         },
+        "links": [{"what": what, "id": canonical.text(name), "link": trace.link(what, name)} for what, name in LINKS],
+        "contents": [{"value": name, **_content(value)} for name, value in contents().items()],
         "packed": [{"stored": packing.pack(unit * n).hex(), "bytes": unit.hex(), "times": n} for unit, n in packed],
         "stored lists": [_splice(base, numbers) for base, numbers in SPLICES],
         "values": [{"value": name, **_form(value)} for name, value in values().items()],
@@ -353,6 +551,31 @@ def values() -> dict[str, Any]:
         "dict without": {"a": [1, 2, 3], "b": {"c": list(range(400))}},
         "tuple": tuple(range(400)),
     }
+
+
+def contents() -> dict[str, Any]:
+    """Contents by name, for what a keyed digest is made of."""
+    called = AIMessage("Größe?", tool_calls=[{"name": "look", "args": {"b": 1, "a": [2.5, None]}, "id": "t1"}], id="a")
+    blocks = [{"type": "text", "text": "see"}, {"type": "image", "url": "https://example.org/a.png"}]
+    return {
+        "a text": "größe \U0001f600\n",
+        "a text that is JSON": '{"b": 1, "a": [true, null]}',
+        "arguments": {"path": ("a", "b"), "n": 2**64 - 1, "data": b"\0\1"},
+        "a surrogate": {"größe": "\ud800"},
+        "a large integer": {"größe": 2**70},
+        "one message": HumanMessage(blocks, id="h"),
+        "messages": [HumanMessage("hello", name="somebody"), called, ToolMessage('[{"x": "é"}]', tool_call_id="t1")],
+        "a list": [],
+    }
+
+
+def _content(value: Any) -> dict[str, Any]:
+    """Form, key and keyed digest of a content in a thread whose secret is SECRET."""
+    key = normal.content_key(value)
+    messages = isinstance(value, list) and bool(value)
+    found = trace.keyed(objects.Lineage(SECRET, 0, complete=True), key)
+    form = normal.normalised(value)
+    return {"messages": messages, "form": form, "key": key.hex(), "content": found.hex()}
 
 
 def _form(value: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -20,17 +21,36 @@ import independent_verifier as other
 import make_golden
 import pytest
 
-from langgraph_wfstore import canonical, format, lists, objects, view
+from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
 from langgraph_wfstore.backends import packing
-from langgraph_wfstore.records import SealRecord
+from langgraph_wfstore.errors import IntegrityError
+from langgraph_wfstore.records import CallRecord, EndRecord, Kind, Ref, SealRecord
 from langgraph_wfstore.store import WfStore
 
 V = json.loads(make_golden.VECTORS.read_text("utf-8"))
 BODIES = make_golden.BODIES
+TRACES = ("run", "step", "call", "end")
 
 
 def unhex(*texts: str) -> list[bytes]:
     return [bytes.fromhex(text) for text in texts]
+
+
+def _saying_nothing() -> Iterator[tuple[str, str, Any]]:
+    """Kind, key, and what a key must not say."""
+    empty: dict[str, list[Any]] = {"count0": [0, {"i": "0"}], "text0": [""], "flag": [False]}
+    for kind in TRACES:
+        for name, what in other.TRACE_FIELDS[kind].items():
+            listed = [[]] if what in ("texts", "error", "usage") else []
+            for value in (None, *empty.get(what, []), *listed):
+                yield kind, name, value
+
+
+def _plain(value: Any) -> Any:
+    """A field as the independent verifier gives it."""
+    if isinstance(value, Ref):
+        return ("object", "list", "map").index(value.form), value.id
+    return list(value) if isinstance(value, tuple) else value
 
 
 @pytest.fixture
@@ -102,7 +122,78 @@ class TestVectors:
             body = vector["body"].encode()
             assert BODIES[kind](record) == body and format.read_record(kind, body) == record
             assert format.record_id(kind, body).hex() == other.digest(vector["kind"], body).hex() == vector["id"]
-            assert sorted(other.parse(body)) == other.KEYS[vector["kind"]].split()
+            if vector["kind"] in other.KEYS:
+                assert sorted(other.parse(body)) == other.KEYS[vector["kind"]].split()
+
+    @pytest.mark.parametrize("kind", TRACES)
+    def test_of_a_trace_the_keys_that_say_nothing_are_left_out(self, kind):
+        bodies = [other.parse(v["body"].encode()) for v in V["records"] if v["kind"] == kind]
+        known = other.TRACE_FIELDS[kind]
+        needed = {name for name, what in known.items() if what.endswith("!")}
+        assert set(bodies[0]) == {"format", "kind", *needed}
+        assert set(bodies[1]) == {"format", "kind", *known}
+        for body in bodies:
+            assert set(other.read_trace(kind, body)) == set(body) - {"format", "kind"}
+
+    def test_of_a_trace_both_readers_find_the_same(self):
+        for vector, (_, record) in zip(V["records"], make_golden.RECORDS, strict=True):
+            if vector["kind"] not in TRACES:
+                continue
+            found = other.read_trace(vector["kind"], other.parse(vector["body"].encode()))
+            fields = {name: _plain(value) for name, value in record._asdict().items()}
+            assert {name: fields[name] for name in found} == found
+            assert not [name for name in set(fields) - set(found) if fields[name] not in (None, 0, "", False, [])]
+            names = [name for name, what in other.TRACE_FIELDS[vector["kind"]].items() if what == "ref"]
+            assert [_plain(ref) for ref in format.refs_of(record)] == [found[name] for name in names if name in found]
+            assert set(trace.links_of(record)) == other.links_of(vector["kind"], found)
+
+    @pytest.mark.parametrize(("kind", "name", "value"), list(_saying_nothing()))
+    def test_a_key_that_says_nothing_is_refused(self, kind, name, value):
+        for vector in (v for v in V["records"] if v["kind"] == kind):
+            fields = other.parse(vector["body"].encode()) | {name: value}
+            body = canonical.encode(fields)
+            canonical.check(body)
+            with pytest.raises(IntegrityError):
+                format.read_record(Kind(kind), body)
+            with pytest.raises(other.Damaged):
+                other.read_trace(kind, fields)
+
+    @pytest.mark.parametrize(
+        ("kind", "change"),
+        [
+            ("end", {"error": ["only a type"]}),
+            ("end", {"error": ["three", "of", "them"]}),
+            ("end", {"usage": [1, 2]}),
+            ("end", {"usage": [1.5, *[None] * 7]}),
+            ("end", {"begin": "sha256:00"}),
+            ("end", {"finish": "stop"}),
+            ("end", {"first_token": 5}),
+            ("run", {"started": "05"}),
+            ("run", {"started": "+5"}),
+            ("run", {"started": " 5"}),
+            ("run", {"addressed": 1}),
+            ("run", {"further": 1}),
+            ("step", {"number": "1"}),
+            ("step", {"number": {"f": "1.0"}}),
+            ("step", {"input": {"pack": "sha256:" + "0" * 64}}),
+            ("call", {"format": 2}),
+            ("call", {"kind": "step"}),
+        ],
+    )  # fmt: skip
+    def test_what_no_trace_says_is_refused(self, kind, change):
+        fields = next(other.parse(v["body"].encode()) for v in V["records"] if v["kind"] == kind) | change
+        with pytest.raises(other.Damaged):
+            other.read_trace(kind, fields)
+        with pytest.raises((IntegrityError, TypeError)):
+            format.read_record(Kind(kind), json.dumps(fields, sort_keys=True, separators=(",", ":")).encode())
+
+    def test_what_a_writer_may_not_leave_out(self):
+        for vector in (v for v in V["records"] if v["kind"] in TRACES):
+            fields = other.parse(vector["body"].encode())
+            for name, what in other.TRACE_FIELDS[vector["kind"]].items():
+                if what.endswith("!"):
+                    with pytest.raises(other.Damaged):
+                        other.read_trace(vector["kind"], {k: v for k, v in fields.items() if k != name})
 
     @pytest.mark.parametrize("v", [1.0, 1.5, True, 2**53])
     def test_a_record_that_could_not_be_read_again_is_not_written(self, v):
@@ -129,6 +220,23 @@ class TestVectors:
         assert other.index("anchor", other.utf8("ns\ud800"), b"id") == V["index"]["anchor"]
         assert view.space_of("ns\ud800") == other.index("namespace", other.utf8("ns\ud800")) == V["index"]["namespace"]
         assert (view.space_of(""), view.run_of("run")) == (V["index"]["root"], V["index"]["run"])
+        assert other.index("run", b"run") == V["index"]["run"]
+
+    def test_links(self):
+        for vector in V["links"]:
+            name = canonical.from_text(vector["id"])
+            assert trace.link(vector["what"], name) == vector["link"]
+            assert other.index("link", vector["what"].encode(), other.utf8(name)) == vector["link"]
+
+    @pytest.mark.parametrize("vector", V["contents"], ids=lambda v: v["value"])
+    def test_keyed_digests_of_contents(self, vector):
+        value = make_golden.contents()[vector["value"]]
+        key = bytes.fromhex(vector["key"])
+        assert normal.normalised(value) == vector["form"]
+        assert normal.content_key(value) == other.content_key(vector["form"], vector["messages"]) == key
+        lineage = objects.Lineage(make_golden.SECRET, 0, complete=True)
+        found = (trace.keyed(lineage, key), other.content(make_golden.SECRET, key))
+        assert [digest.hex() for digest in found] == [vector["content"]] * 2
 
     def test_packed_bytes_stay_readable(self):
         dictionary = files("langgraph_wfstore.backends").joinpath("dictionary-1.zdict").read_bytes()
@@ -209,6 +317,62 @@ class TestFile:
             assert plain.values["none"] is None and plain.values["empty"] == b""
             assert plain.versions["big"] == 2**70 + 20
 
+    @pytest.mark.parametrize("thread_id", ["traced", "copy of traced"])
+    def test_its_runs_steps_and_calls_come_back(self, thread_id, golden):
+        with WfStore.open(golden) as store:
+            found = store.thread(thread_id).traces.of()
+            runs, steps, calls = found.runs(), found.steps(), found.calls()
+            assert [(run.run_id, run.status, run.parent) for run in runs] == [
+                ("kept", "interrupted", None),
+                ("died \ud800", "open", "kept-step"),
+            ]
+            assert (runs[0].input, runs[0].description) == ({"question": "kept"}, {"nodes": ["agent"]})
+            assert (runs[0].started, runs[0].seconds, runs[0].unattributed) == (make_golden.BEGAN, 11 / 1e9, 1)
+            assert [(step.step_id, step.status, step.attempt) for step in steps] == [
+                ("kept-step", "ok", 1),
+                ("kept-asking", "interrupted", 0),
+                ("died-step", "open", 1),
+            ]
+            assert [call.call_id for call in calls] == ["kept-model-0", "kept-model-1", "kept-look"]
+            assert [call.input for call in calls] == [*(make_golden.TALK[:n] for n in (20, 22)), {"at": "größe"}]
+            assert calls[1].output == make_golden.TALK[22] and calls[1].content != calls[0].content
+            assert calls[0].usage is not None and calls[0].usage == (120, 7, 0, None, None, 2**60, None, None)
+            assert calls[2].error == ("ValueError", "nothing there \ud800")
+            asked_by = store.thread(thread_id).traces.linked([trace.link("tool", "look-1")])
+            assert [type(record) for _, record in asked_by] == [EndRecord, EndRecord, CallRecord]
+            assert len(store.thread(thread_id).traces.linked([trace.link("run", "kept-step")])) == 1
+            assert store.thread(thread_id).traces.linked([trace.link("call", "gone-look")]) == []
+
+    def test_of_a_deleted_run_skeletons_are_left(self, golden):
+        with sqlite3.connect(golden) as db:
+            rows = db.execute("SELECT kind, body, run, refs FROM record WHERE kind >= 5 AND state <> 0").fetchall()
+        db.close()
+        assert sorted(row[0] for row in rows) == sorted([5, 6, 6, 7, 7, 7, *[8] * 6] * 2)
+        for _, body, run, refs in rows:
+            assert (packing.unpack(body), run, refs) == (b'["","gone",null,true]', None, b"")
+            assert format.read_skeleton(packing.unpack(body)) == ("", "gone", None, True)
+
+    def test_what_must_not_follow_is_noticed_by_both_verifiers(self, golden):
+        """Records that are what their ids say, and yet cannot be."""
+        for number, what in enumerate(WRONG, 1):
+            path = Path(shutil.copy(golden, golden.with_name(f"wrong-{number}.db")))
+            with WfStore.open(path) as store:
+                WRONG[what](store)
+                ours = store.thread("traced").verify()
+                assert len(ours.problems) == 1, (what, ours.problems)
+            assert len(other.verify(path)["traced"].problems) == 1, what
+
+    def test_it_takes_new_runs(self, golden):
+        with WfStore.open(golden) as store:
+            run = trace.Note(make_golden.run_record("new"))
+            make_golden.keep(store, "traced", run)
+            report = store.thread("traced").verify(expect_head=V["file"]["traced"]["head"])
+            assert (report.ok, report.unsealed) == (True, 3)
+            make_golden.keep(store, "traced", make_golden.end_note(run, 1), run="new")
+            assert store.thread("traced").verify().unsealed == 0
+        found = other.verify(golden)
+        assert found["traced"].ok and found["traced"].unsealed == 0
+
     def test_it_takes_new_checkpoints(self, golden):
         with WfStore.open(golden) as store:
             make_golden._put(store, "plain", 50, 31, {"none": "new"})
@@ -221,7 +385,41 @@ class TestFile:
             tmp_path / "again.db" if url == "file" else url, lineage_secret=make_golden.secrets().__next__
         ) as store:
             make_golden.build(store)
-            assert store.thread("plain").head == V["file"]["plain"]["head"]
+            for thread_id in ("plain", "traced"):
+                assert store.thread(thread_id).head == V["file"][thread_id]["head"]
+
+
+def _kept(store: WfStore, name: str) -> trace.Note:
+    """The note of a start that is in the golden file."""
+    for row, record in store.thread("traced").traces.of().begins:
+        if name in (record.run_id, getattr(record, "step_id", None), getattr(record, "call_id", None)):
+            return trace.Note(record, id=row.id)
+    raise AssertionError(name)
+
+
+def _wrong_end(begin: str, **fields: Any) -> Callable[[WfStore], None]:
+    """Add an end of what begins in the golden file, with other fields than it has to have."""
+
+    def add(store: WfStore) -> None:
+        note = make_golden.end_note(_kept(store, begin), 99)
+        make_golden.keep(store, "traced", trace.Note(note.record._replace(**fields), begin=note.begin))
+
+    return add
+
+
+WRONG: dict[str, Callable[[WfStore], None]] = {
+    "a second start": lambda store: make_golden.keep(
+        store, "traced", trace.Note(make_golden.run_record("kept", seq=7))
+    ),
+    "no start": lambda store: make_golden.keep(store, "traced", trace.Note(make_golden.step_record("unknown", "s", 1))),
+    "a second end": _wrong_end("kept-step"),
+    "another kind": _wrong_end("died-step", of="call"),
+    "another id": _wrong_end("died-step", id="kept-step"),
+    "another run": _wrong_end("died-step", run_id="kept"),
+    "no such start": lambda store: make_golden.keep(
+        store, "traced", trace.Note(EndRecord("step", "s", "kept", bytes(32), 9, 9, "ok"))
+    ),
+}  # fmt: skip
 
 
 def _body(db: sqlite3.Connection, where: str, old: bytes, new: bytes) -> None:
@@ -268,6 +466,21 @@ TAMPERING: dict[str, Any] = {
     "a lineage's secret": lambda db: db.execute("UPDATE lineage SET secret = zeroblob(32)"),
     "the current branch": lambda db: db.execute("UPDATE thread SET current = current + 1"),
     "a branch's name": lambda db: db.execute("UPDATE branch SET name = x'61' WHERE number = 1"),
+    "a call's model": lambda db: _body(db, "kind = 7", b'"model":"m"', b'"model":"n"'),
+    "an end's tokens": lambda db: _body(db, "kind = 8", b'"usage":[120,', b'"usage":[121,'),
+    "a deleted run's id": lambda db: _body(db, "kind = 5 AND state = 2", b'"gone"', b'"went"'),
+    "a deleted step's kind": lambda db: db.execute("UPDATE record SET kind = 7 WHERE kind = 6 AND state = 2"),
+    "a deleted call's run": lambda db: db.execute("UPDATE record SET run = 5 WHERE kind = 7 AND state = 2"),
+    "a step's run": lambda db: db.execute("UPDATE record SET run = 5 WHERE kind = 6 AND state = 0"),
+    "a run's run": lambda db: db.execute("UPDATE record SET run = NULL WHERE kind = 5 AND state = 0"),
+    "a call's anchor": lambda db: db.execute("UPDATE record SET anchor = 5 WHERE kind = 7"),
+    "a call's values": lambda db: db.execute("UPDATE record SET refs = x'' WHERE kind = 7"),
+    "an end that is hidden": lambda db: db.execute("UPDATE record SET state = 1 WHERE kind = 8 AND state = 0"),
+    "a dropped link": lambda db: db.execute("DELETE FROM link WHERE seq IN (SELECT max(seq) FROM link)"),
+    "an added link": lambda db: db.execute("INSERT INTO link SELECT thread, link + 1, seq FROM link"),
+    "a link of a skeleton": lambda db: db.execute(
+        "INSERT INTO link SELECT key >> 32, 5, key & 4294967295 FROM record WHERE kind = 7 AND state = 2"
+    ),
 }  # fmt: skip
 
 

@@ -240,7 +240,7 @@ def test_a_copy_counts_no_call_twice():
         run(saver, "copy", ScriptedModel(answers=[says("more", "m3")]))
         reports = [saver.store.thread(name).cost(pricer=prices) for name in ("t", "copy")]
         assert [r.total.calls for r in reports] == [2, 1] and reports[1].copied.calls == 2
-        assert reports[0].total.cost is None and reports[0].total.unpriced == ("scripted-1-answering",)
+        assert reports[0].total.cost is None and reports[0].total.unpriced == ("scripted-1-answering (scripts)",)
 
 
 def test_equal_conversations_have_equal_contents_whatever_their_ids():
@@ -249,3 +249,31 @@ def test_equal_conversations_have_equal_contents_whatever_their_ids():
     assert normalised(one) == normalised(other) and content_key(one) == content_key(other)
     assert content_key(one) != content_key(other[:1])
     assert content_key('{"b": 1, "a": [2]}') == content_key({"a": [2], "b": 1})
+
+
+def test_a_saver_that_captures_nothing_does_not_begin_to_when_another_one_does():
+    with WfStoreSaver(":memory:"), WfStoreSaver(":memory:", capture=False) as saver:
+        run(saver)
+        assert saver.store.thread("t").runs() == []
+
+
+def test_redact_sees_the_messages_of_errors():
+    @tool
+    def leaks(q: str) -> str:
+        """Raises with a secret."""
+        raise ValueError("secret-token")
+
+    model = ScriptedModel(answers=[says("", "m1", ("leaks", {"q": "x"}, "c1")), says("ok", "m2")])
+    with WfStoreSaver(":memory:", redact=lambda v: "[gone]" if isinstance(v, str) else v) as saver:
+        run(saver, "t", model, leaks)
+        assert [c.error for c in saver.store.thread("t").calls(kind="tool")] == [("ValueError", "[gone]")]
+
+
+def test_why_says_where_it_cannot_go_on():
+    with WfStoreSaver(":memory:", capture="digests") as saver:
+        run(saver)
+        assert any("not recorded" in link.label for link in saver.store.thread("t").why().unknown)
+    with WfStoreSaver(":memory:") as saver:
+        run(saver)
+        saver.prune(["t"])
+        assert any("oldest checkpoint" in link.label for link in saver.store.thread("t").why(index=0).unknown)

@@ -83,10 +83,10 @@ def test_an_unknown_price_is_named_and_never_nothing(saver: WfStoreSaver):
     unpriced = ScriptedModel(answers=[AIMessage("y", id="m2", response_metadata={"model_name": "odd"})])
     thread = run(saver, lambda: [priced.invoke("go").content, unpriced.invoke("go").content])
     by_model = {line.key: line for line in thread.cost(by="model", pricer=PRICES).lines}
-    assert by_model["odd"].cost is None and by_model["odd"].unpriced == ("odd",)
+    assert by_model["odd"].cost is None and by_model["odd"].unpriced == ("odd (scripts)",)
     report = thread.cost(pricer=PRICES)
-    assert report.total.cost == Decimal("0.00006") and report.total.unpriced == ("odd",)
-    assert "> 0.00006" in str(report) and "known for: odd" in str(report)
+    assert report.total.cost == Decimal("0.00006") and report.total.unpriced == ("odd (scripts)",)
+    assert "> 0.00006" in str(report) and "known for: odd (scripts)" in str(report)
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(report)
     assert "> 0.00006" in console.export_text()

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICKSTART = ROOT / "examples" / "quickstart.py"
+ATTRIBUTION = ROOT / "examples" / "attribution.py"
 
 
-def _run(example: Path, folder: Path, *arguments: str, without: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    example: Path, folder: Path, *arguments: str, without: str | None = None, columns: int = 80
+) -> subprocess.CompletedProcess[str]:
     """Run an example from a folder, in a terminal of 80 columns; `without` a module, as if it were not installed."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns), "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, str(example), *arguments]
     if without is not None:
         source = "import runpy, sys; sys.modules[sys.argv[1]] = None; runpy.run_path(sys.argv[2], run_name='__main__')"
@@ -106,8 +110,9 @@ def test_the_store_is_kept_on_request(quickstart):
 
 
 @pytest.mark.parametrize("module", ["rich.console", "langgraph_wfstore"])
-def test_a_missing_module_is_a_clear_message(module, tmp_path):
-    done = _run(QUICKSTART, tmp_path, without=module)
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_a_missing_module_is_a_clear_message(example, module, tmp_path):
+    done = _run(example, tmp_path, without=module)
     assert done.returncode == 1
     assert "langgraph-wfstore[examples]" in done.stderr
     assert "Traceback" not in done.stderr
@@ -118,3 +123,83 @@ def test_a_place_that_cannot_be_opened_is_a_clear_message(tmp_path):
     assert done.returncode == 1
     assert "missing/agent.db" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def attribution(tmp_path_factory):
+    """The sections that the attribution example prints, by the beginning of their headings."""
+    done = _run(ATTRIBUTION, tmp_path_factory.mktemp("attribution"), columns=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = ("Runs, steps", "What they cost", "Why", "What followed")
+    bounds = [*(done.stdout.index(f"\n{name}") for name in names), len(done.stdout)]
+    return {name: done.stdout[bounds[at] : bounds[at + 1]] for at, name in enumerate(names)}
+
+
+def _costs(section: str, by: str) -> dict[str, Decimal]:
+    """The costs in one of the tables: per line its last cell, as far as that is a number."""
+    table = re.split(r"^cost by ", section, flags=re.MULTILINE)[1:]
+    lines = next(part for part in table if part.startswith(by)).splitlines()
+    cells = [re.split(r"\s{2,}", line.strip()) for line in lines]
+    return {row[0]: Decimal(row[-1]) for row in cells if re.fullmatch(r"\d+\.\d+", row[-1])}
+
+
+def test_the_steps_are_there_with_the_failed_attempt(attribution):
+    steps = re.findall(r"^  step (\d) (\w+) +(\d) +[\d.]+  (\w+)", attribution["Runs, steps"], re.MULTILINE)
+    assert steps == [
+        ("1", "agent", "1", "ok"),
+        ("2", "tools", "1", "ConnectionError"),
+        ("2", "tools", "2", "ok"),
+        ("3", "agent", "1", "ok"),
+        ("6", "agent", "1", "ok"),
+        ("7", "tools", "1", "ok"),
+        ("8", "agent", "1", "ok"),
+    ]
+
+
+def test_the_calls_are_there_with_those_inside_them(attribution):
+    calls = re.findall(r"^(    +)(model|tool) (\S+)", attribution["Runs, steps"], re.MULTILINE)
+    assert len([name for _, kind, name in calls if (kind, name) == ("model", "o4-mini")]) == 4
+    inner = [at for at, (indent, kind, _) in enumerate(calls) if kind == "model" and len(indent) == 6]
+    assert [calls[at][2] for at in inner] == ["gpt-4o-mini"] * 3
+    assert [calls[at - 1][2] for at in inner] == ["find_fare"] * 3
+
+
+def test_the_costs_are_those_of_the_tokens(attribution):
+    section = attribution["What they cost"]
+    agent = Decimal("0.004212")  # (2509 - 1664) * 1.10 + 1664 * 0.275 + 642 * 4.40, for a million
+    tools = Decimal("0.000049")  # 289 * 0.15 + 10 * 0.60
+    total = agent + tools
+    retries = Decimal("0.000016")
+    rest = {"total": total, "- retries": retries}
+    assert _costs(section, "node") == {"agent": agent, "tools": tools, **rest}
+    assert _costs(section, "tool") == {"outside of tools": agent, "find_fare": tools, **rest}
+    steps = _costs(section, "step")
+    assert steps["1 agent"] == Decimal("0.001272")
+    assert steps["2 tools"] == steps["2 tools #2"] == retries
+    assert {agent, tools} <= {*_costs(section, "model").values()}
+
+
+def test_the_why_leads_to_the_tool_results_and_the_questions(attribution):
+    why = attribution["Why"]
+    assert re.search(r"^└── assistant message .*NOK 1,099, about 94 euro", why, re.MULTILINE)
+    assert re.search(r"tool message .*1 EUR = 11\.70 NOK.*\n.* tool call exchange_rate ", why)
+    assert re.search(r"tool message .*NOK 1099.*\n.* tool call find_fare ", why)
+    assert len(re.findall(r"user message .*\n.* given as input ", why)) == 2
+    assert "unknown" not in why
+
+
+def test_the_impact_goes_on_into_the_next_run(attribution):
+    impact = attribution["What followed"]
+    assert re.findall(r"── step (\d) (\w+)", impact) == [
+        ("2", "tools"),
+        ("3", "agent"),
+        ("6", "agent"),
+        ("7", "tools"),
+        ("8", "agent"),
+    ]
+    assert len(re.findall(r"── run ", impact)) == 2
+    assert re.search(r"^verify: ok, \d+ records sealed, 0 unsealed$", impact, re.MULTILINE)
+
+
+def test_the_attribution_fits_a_terminal_of_100_columns(attribution):
+    assert max(len(line) for section in attribution.values() for line in section.splitlines()) <= 100
