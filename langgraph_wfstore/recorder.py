@@ -221,9 +221,11 @@ class Recorder:
         return item
 
     def content_key(self, value: Any) -> bytes | None:
-        """What the digest of a call's input or output is made of; None if it has no normal form."""
+        """What the digest of a call's input or output is made of; None if it has no normal form.
+
+        It is made of what was there before `redact`: so a message in the state is known as the one that a call gave.
+        """
         try:
-            value = value if self._redact is None else self._redact(value)
             if isinstance(value, list) and value and all(hasattr(item, "additional_kwargs") for item in value):
                 return hashlib.sha256(b"".join([self._message_key(item) for item in value])).digest()
             return content_key(value)
