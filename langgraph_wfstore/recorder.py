@@ -15,10 +15,12 @@ from .errors import WfStoreError
 from .normal import content_key, hash_of, message
 from .putting import CheckpointInput, RunRead, WritesInput
 from .scopes import calling_loop, control_of, current, scopes
+from .soon import soon
 from .states import RunState, cached_step, described
 from .store import WfStore
 from .trace import Note
 from .traces import TRUNCATED
+from .view import ThreadView
 from .workflow import describe
 
 _log = logging.getLogger(__name__)
@@ -248,11 +250,19 @@ class Recorder:
 
     # ------------------------------------------------------------------ storing
 
+    def _push_later(self, view: ThreadView) -> None:
+        """Commit notes that nothing else of their thread has taken along."""
+        if self.open and view.sent:
+            try:
+                self.store.views.push(view, wait=False)
+            except Exception:  # noqa: BLE001  # the store was closed meanwhile, say
+                _log.debug("notes were not committed ahead of their time", exc_info=True)
+
     def keep(self, run: RunState, notes: Sequence[Note], *, send: bool = True, wait: bool = False) -> None:
         """Record notes.
 
         Args:
-            send: have them committed now, without waiting; else with what the thread stores next.
+            send: have them committed now, without waiting; else with what the thread stores next, or in 50 ms.
             wait: until they are committed.
         """
         if not self.open:
@@ -263,6 +273,8 @@ class Recorder:
             views.note(view, run.batch(notes))
         if send or wait:
             views.push(view, wait=wait)
+        else:
+            soon(view, self._push_later)
 
 
 class Putting(NamedTuple):

@@ -190,7 +190,7 @@ class StepState:
         self.note.values = recorder.encoded({"input": self._given}, None) if self._needs_input else {}
         self._given = None
         self.note.record = self.record._replace(started=time.time_ns())
-        recorder.keep(self.run, [self.note])
+        recorder.keep(self.run, [self.note], send=False)
 
     def ended(self, status: str) -> None:
         """The node has run: LangGraph is about to save what it wrote."""

@@ -57,12 +57,14 @@ class NoteBatch:
         read: what the run read, if that is known.
         run_id: what the run is deleted by.
         failures: how often storing them failed.
+        planned: whether they were prepared before; then the run may have been deleted meanwhile.
     """
 
     notes: Sequence[Note]
     read: RunRead | None
     run_id: str | None
     failures: int = 0
+    planned: bool = False
 
 
 def plan_notes(view: ThreadView, backend: Backend, batch: NoteBatch) -> Plan:
@@ -71,7 +73,9 @@ def plan_notes(view: ThreadView, backend: Backend, batch: NoteBatch) -> Plan:
     Raises:
         ThreadDeletedError: the thread's life or the run was deleted.
     """
-    refuse_deleted(view, backend, batch.read, batch.run_id, [])
+    # The append itself is stale if the run was deleted: only then it need be asked about before.
+    refuse_deleted(view, backend, batch.read, batch.run_id if batch.planned else None, [])
+    batch.planned = True
     lost = [note.begin for note in batch.notes if note.begin is not None and note.begin.lost]
     notes = [*lost, *batch.notes]
     placement = Placement(view.lineage, lookup_numbers(view, backend))
