@@ -44,6 +44,9 @@ def forget(recorder: Recorder) -> None:
     """Record nothing for this one any more."""
     recorder.closed = True
     _recorders.discard(recorder)
+    if not _recorders:  # nobody hears of the ends any more
+        scopes.clear()
+        _todo.clear()
 
 
 @functools.cache
@@ -247,8 +250,12 @@ class _Awaited(_Handler):
         scope = scopes.get(run_id)
         if scope is not None and isinstance(scope.own, StepState):
             step = scope.own
-            in_time = step.loop is None or await step.loop.wait_async()
-            await _offload.run(_safely(step.enter), in_time)
+            try:
+                in_time = step.loop is None or await step.loop.wait_async()
+                await _offload.run(_safely(step.enter), in_time)
+            except asyncio.CancelledError:
+                scopes.pop(run_id, None)  # LangChain reports no end of what was cancelled before it ran
+                raise
 
 
 def _awaited(name: str) -> Callable[..., Coroutine[Any, Any, None]]:
@@ -287,10 +294,29 @@ def _end_chain(run_id: UUID, status: str, output: Any, error: BaseException | No
     own = scope.own
     if isinstance(own, StepState):
         own.ended(status)
-        _do(run_id, lambda: own.end(status, output, error))
+        left = [] if status == "ok" else _left_open(own)
+
+        def end() -> None:
+            for call in left:
+                call.end(status, None, error, {})
+            own.end(status, output, error)
+
+        _do(run_id, end)
     elif isinstance(own, RunState):
         own.recorder.unbind(own)
         _do(run_id, lambda: own.end(status, error))
+
+
+def _left_open(step: StepState) -> list[CallState]:
+    """The calls that are open where a step ends by an exception: LangChain reports no end of a cancelled model."""
+    found = {
+        key: scope.own
+        for key, scope in list(scopes.items())
+        if isinstance(scope.own, CallState) and scope.own.step is step
+    }
+    for key in found:
+        scopes.pop(key, None)
+    return list(found.values())
 
 
 def _begin_call(run_id: UUID, parent_run_id: UUID | None, make: Callable[[dict[str, Any]], Asked]) -> None:

@@ -136,7 +136,6 @@ class StepState:
     def __init__(self, scope: Scope, above: Scope, metadata: Mapping[str, Any], given: Any) -> None:
         assert above.run is not None
         self.run = above.run
-        self.loop: LoopState | None = above.loop or (above.step.loop if above.step is not None else None)
         self.id: str = str(scope.id)
         self.path = str(metadata["langgraph_checkpoint_ns"])
         self.node = str(metadata.get("langgraph_node", ""))
@@ -148,7 +147,10 @@ class StepState:
         path: tuple[Any, ...] = tuple(metadata.get("langgraph_path") or ())
         self._send = path[1] if len(path) == 3 and path[0] == "__pregel_push" and type(path[1]) is int else None
         functional = len(path) > 3
-        loop = self.loop
+        loop = above.loop or (above.step.loop if above.step is not None else None)
+        if loop is not None and loop.namespace != namespace and not functional:
+            loop = None  # a graph that saves nothing: the writes of its tasks never come
+        self.loop: LoopState | None = loop
         saves = loop is not None and loop.saves
         # A checkpoint holds what a node reads, and what was sent to it; not what a functional task is called with.
         first = tuple(metadata.get("langgraph_triggers") or ()) == ("__start__",)

@@ -277,3 +277,32 @@ def test_why_says_where_it_cannot_go_on():
         run(saver)
         saver.prune(["t"])
         assert any("oldest checkpoint" in link.label for link in saver.store.thread("t").why(index=0).unknown)
+
+
+def test_a_sub_graph_that_saves_nothing_holds_nobody_back():
+    with WfStoreSaver(":memory:") as saver:
+        inner = StateGraph(Log).add_node("inner", lambda s: {"log": ["inner"]}).add_edge(START, "inner")
+        builder = StateGraph(Log).add_node("sub", inner.compile(checkpointer=False))
+        builder.add_node("next", lambda s: {"log": ["next"]}).add_edge(START, "sub").add_edge("sub", "next")
+        builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+        steps = saver.store.thread("t").steps()
+        assert [s.node for s in steps] == ["sub", "inner", "next"] and not any(s.flags for s in steps)
+
+
+async def test_a_model_call_that_is_cancelled_is_ended_with_its_step():
+    from langgraph_wfstore.scopes import scopes
+
+    class Slow(ScriptedModel):
+        async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
+            await asyncio.sleep(30)
+
+    async def node(state: Log) -> Log:
+        return {"log": [str((await Slow(answers=[]).ainvoke("go")).content)]}
+
+    with WfStoreSaver(":memory:") as saver:
+        graph = StateGraph(Log).add_node("node", node).add_edge(START, "node").compile(checkpointer=saver)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(graph.ainvoke({"log": []}, CONFIG), 0.5)
+        thread = saver.store.thread("t")
+        assert [c.status for c in thread.calls()] == ["cancelled"] == [s.status for s in thread.steps()]
+        assert not scopes and thread.verify().ok
