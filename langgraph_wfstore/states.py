@@ -94,7 +94,7 @@ class RunState:
 
     def batch(self, notes: Sequence[Note]) -> NoteBatch:
         """Notes to be recorded, with the run's own where it is still to come."""
-        return NoteBatch([*self.opening(), *notes], self.read, self.record.metadata_run_id or self.id)
+        return NoteBatch(self._begin, [*self.opening(), *notes], self.read, self.record.metadata_run_id or self.id)
 
     def end(self, status: str, error: BaseException | None) -> None:
         """Record its end, sealed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,17 +54,28 @@ class NoteBatch:
     """Notes of one run that are recorded together.
 
     Attributes:
+        run: the note of the run's start.
         read: what the run read, if that is known.
         run_id: what the run is deleted by.
         failures: how often storing them failed.
         planned: whether they were prepared before; then the run may have been deleted meanwhile.
     """
 
-    notes: Sequence[Note]
+    run: Note
+    notes: list[Note]
     read: RunRead | None
     run_id: str | None
     failures: int = 0
     planned: bool = False
+
+    def take_lost(self) -> int:
+        """Record with these notes what could not be stored before and they stand on; how many notes that is."""
+        needed = [self.run, *(note.begin for note in self.notes if note.begin is not None)]
+        lost = list({id(note): note for note in needed if note.lost}.values())
+        for note in lost:
+            note.lost = False
+        self.notes = [*lost, *self.notes]
+        return len(lost)
 
 
 def plan_notes(view: ThreadView, backend: Backend, batch: NoteBatch) -> Plan:
@@ -76,8 +87,7 @@ def plan_notes(view: ThreadView, backend: Backend, batch: NoteBatch) -> Plan:
     # The append itself is stale if the run was deleted: only then it need be asked about before.
     refuse_deleted(view, backend, batch.read, batch.run_id if batch.planned else None, [])
     batch.planned = True
-    lost = [note.begin for note in batch.notes if note.begin is not None and note.begin.lost]
-    notes = [*lost, *batch.notes]
+    notes = batch.notes
     placement = Placement(view.lineage, lookup_numbers(view, backend))
     placement.prepare(value for note in notes for value in note.values.values())
     made: list[Made] = []

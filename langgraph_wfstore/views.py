@@ -193,6 +193,7 @@ class Views:
                     self._send_again(view)
 
     def _queue_notes(self, view: ThreadView, batch: NoteBatch) -> None:
+        self.lost -= batch.take_lost()
         try:
             prepared = plan_notes(view, self.backend, batch)
         except ThreadDeletedError:

@@ -136,17 +136,20 @@ def run_some(path: str, number: int) -> None:
             graph.invoke({"log": []}, CONFIG, durability=random.choice(["sync", "async", "exit"]))
 
 
-def test_a_full_disk_ends_no_run_for_its_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trace of a run that could not be stored is counted as lost; the run's own error is the put's."""
+@pytest.mark.parametrize("failures", [*range(1, 16), 1000])
+def test_a_full_disk_ends_no_run_for_its_trace(failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What of a trace could not be stored is counted as lost, or stored with what stands on it: never half of it."""
     with WfStoreSaver(tmp_path / "agent.db") as saver:
         builder = StateGraph(Log).add_node("node", lambda s: {"log": [str(lives.invoke({"q": "x"}))]})
         graph = builder.add_edge(START, "node").compile(checkpointer=saver)
         graph.invoke({"log": []}, CONFIG)
         queue = saver.store.backend._queue  # type: ignore[attr-defined]  # of SQLite
         whole = queue._transaction
+        failed: list[int] = []
 
         def full(group: Any) -> Any:
-            if all(ticket.batch.batch.lazy for ticket in group):
+            if len(failed) < failures and all(ticket.batch.batch.lazy for ticket in group):
+                failed.append(1)
                 raise sqlite3.OperationalError("database or disk is full")
             return whole(group)
 
@@ -154,4 +157,9 @@ def test_a_full_disk_ends_no_run_for_its_trace(tmp_path: Path, monkeypatch: pyte
         assert graph.invoke({"log": []}, CONFIG)["log"] == ["found x", "found x"]
         monkeypatch.undo()
         graph.invoke({"log": []}, CONFIG)
-        assert saver.store.thread("t").verify().ok
+        thread, lost = saver.store.thread("t"), saver.store.stats()["lost_notes"]
+        assert thread.verify().ok, thread.verify().problems
+        found = len(thread.runs()) + len(thread.steps()) + len(thread.calls())
+        ended = [item for what in (thread.runs(), thread.steps(), thread.calls()) for item in what if item.ended]
+        assert found + len(ended) + lost == 3 * 6  # each of three runs: a run, a step, a call, and their ends
+        assert failed
