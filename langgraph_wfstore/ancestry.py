@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .backends.base import CHECKPOINT, RecordRow
+from .branches import name_of
 from .cost import Places
 from .format import Record
 from .lookup import branch_number, load_needs
@@ -122,7 +123,7 @@ def places(store: WfStore, thread_id: str, trace: Trace) -> Places:
     """Where the runs of a thread stand: on which branch, and whether the current branch goes back to them."""
     ancestry = Ancestry(store, thread_id)
     view = store.views.of(thread_id)
-    names = {number: row.name.decode("utf-8", "surrogatepass") for number, row in view.heads.items()}
+    names = {number: name_of(row) for number, row in view.heads.items() if row.name}
     line = _line(ancestry, view.heads[0 if view.row is None else view.row.current].number, store, thread_id)
     branch_of: dict[str, str] = {}
     abandoned = set()

@@ -9,6 +9,7 @@ from typing import TypeVar
 from .canonical import utf8
 
 _LONGEST_THREAD_ID = 10_000  # bytes of UTF-8
+_LONGEST_BRANCH_NAME = 255  # bytes of UTF-8
 _T = TypeVar("_T")
 
 
@@ -20,6 +21,18 @@ def checked_thread_id(value: object) -> str:
     if 4 * len(name) > _LONGEST_THREAD_ID and (size := len(utf8(name))) > _LONGEST_THREAD_ID:
         raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a digest of it")
     return name
+
+
+def checked_branch_name(value: object) -> str:
+    """A branch name; TypeError for what is no text, ValueError for one that is empty or too long."""
+    if not isinstance(value, str):
+        raise TypeError(f"the name of a branch is a str, not {type(value).__name__}: {value!r:.100}")
+    size = len(utf8(value))
+    if not 0 < size <= _LONGEST_BRANCH_NAME:
+        raise ValueError(
+            f"the name of a branch has 1 to {_LONGEST_BRANCH_NAME} bytes of UTF-8, not {size}: {value!r:.100}"
+        )
+    return value
 
 
 def several(values: Iterable[_T], what: str) -> Iterable[_T]:

@@ -26,6 +26,7 @@ from .records import (
     Channel,
     CheckpointRecord,
     Kind,
+    LabelRecord,
     Ref,
     RemovalRecord,
     SealRecord,
@@ -37,7 +38,7 @@ from .trace_format import KIND_OF, TraceRecord, read_trace, trace_body, trace_re
 
 FORMAT_VERSION = 1
 TRACE_KINDS = (Kind.RUN, Kind.STEP, Kind.CALL, Kind.END)
-Record = CheckpointRecord | WriteRecord | BranchRecord | SwitchRecord | RemovalRecord | TraceRecord
+Record = CheckpointRecord | WriteRecord | BranchRecord | LabelRecord | SwitchRecord | RemovalRecord | TraceRecord
 
 
 def record_id(kind: Kind, body: bytes) -> bytes:
@@ -122,10 +123,16 @@ def branch_body(record: BranchRecord) -> bytes:
             "number": record.number,
             "name": text(record.name),
             "base": None if record.base is None else hex_id(record.base),
-            "first": hex_id(record.first),
+            "first": None if record.first is None else hex_id(record.first),
             "current": record.current,
         }
     )
+
+
+def label_body(record: LabelRecord) -> bytes:
+    """The canonical bytes of a label record."""
+    fields: dict[str, Json] = {"format": FORMAT_VERSION, "kind": "label", "number": record.number}
+    return encode({**fields, "name": None if record.name is None else text(record.name)})
 
 
 def switch_body(record: SwitchRecord) -> bytes:
@@ -279,9 +286,13 @@ def _read_branch(f: dict[str, Json]) -> BranchRecord:
         number=integer(f["number"]),
         name=from_text(f["name"]),
         base=None if f["base"] is None else from_hex_id(str(f["base"])),
-        first=from_hex_id(str(f["first"])),
+        first=None if f["first"] is None else from_hex_id(str(f["first"])),
         current=bool(f["current"]),
     )
+
+
+def _read_label(f: dict[str, Json]) -> LabelRecord:
+    return LabelRecord(integer(f["number"]), None if f["name"] is None else from_text(f["name"]))
 
 
 def _read_removal(f: dict[str, Json]) -> RemovalRecord:
@@ -296,6 +307,7 @@ _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
     Kind.CHECKPOINT: _read_checkpoint,
     Kind.WRITE: _read_write,
     Kind.BRANCH: _read_branch,
+    Kind.LABEL: _read_label,
     Kind.REMOVAL: _read_removal,
     Kind.SWITCH: _read_switch,
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from .backends.base import RecordRow
 from .codec import Codec
+from .lines import Line, line_of
 from .lookup import load_needs, outline_of
 from .metadata import Filter
 from .reading import Loaded, Outline, StoredCheckpoint, decode_checkpoint
@@ -24,15 +25,17 @@ def history(
     before: tuple[str, str] | None,
     wanted: Filter | None,
     limit: int | None,
+    branch: str | None = None,
 ) -> Iterator[StoredCheckpoint]:
     """See `WfStore.history`."""
     view = views.of(thread_id)
     where = {} if wanted is None else wanted.indexed()
     below, older_than = _bound(views, view, before)
+    line = None if branch is None else _line(views, view, branch)
     left = limit
     while left is None or left > 0:
         size = _PAGE if left is None or wanted is not None else min(left, _PAGE)
-        page = _page(views, view, namespace, below, size, where)
+        page = _page(views, view, namespace, below, size, where, line)
         if page is None:
             return
         outlines, loaded, below = page
@@ -75,20 +78,38 @@ def _position_anywhere(views: Views, view: ThreadView, checkpoint_id: str) -> in
     return None
 
 
+def _line(views: Views, view: ThreadView, branch: str) -> Line:
+    with view.lock:
+        views.refresh(view)
+        return line_of(view, views.backend, branch)
+
+
 def _page(
-    views: Views, view: ThreadView, namespace: str | None, below: int | None, size: int, where: dict[str, Any]
+    views: Views,
+    view: ThreadView,
+    namespace: str | None,
+    below: int | None,
+    size: int,
+    where: dict[str, Any],
+    line: Line | None,
 ) -> tuple[list[Outline], Loaded, int | None] | None:
     with view.lock:
         views.refresh(view)
         if not view.stored:
             return None
-        space = None if namespace is None else space_of(namespace)
-        rows = views.backend.checkpoints(view.number, space, below, size, where)
+        if line is not None and namespace == "":
+            rows = line.roots(view, views.backend, below, size, where)
+        else:
+            space = None if namespace is None else space_of(namespace)
+            rows = views.backend.checkpoints(view.number, space, below, size, where)
         if not rows:
             return None
         entries, known = _with_writes(views, view, rows)
         outlines = [
-            outline_of(view, views.backend, e, known) for e in entries if namespace is None or e.namespace == namespace
+            outline_of(view, views.backend, e, known)
+            for e in entries
+            if (namespace is None or e.namespace == namespace)
+            and (line is None or namespace == "" or line.has(view, views.backend, e))
         ]
         needs = [need for outline in outlines for need in outline.needs()]
         return outlines, load_needs(view, views.backend, views.shelf, needs), rows[-1].position

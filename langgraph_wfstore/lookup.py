@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
 from .backends.base import Backend
+from .branches import branch_named, name_of, named
 from .errors import BranchNotFoundError
-from .order import belongs, branch_named
+from .order import belongs
 from .reading import Loaded, Need, Outline, load
 from .shelf import Shelf
 from .view import Entry, ThreadView, entries_of, numbers_of, read_rows, space_of
@@ -31,7 +32,7 @@ def latest(
     """The latest checkpoint of a namespace.
 
     Args:
-        branch: of the root namespace; None for the current one.
+        branch: its name; None for the current one. Below the root it stands for its head, where `roots` names none.
         roots: below the root, what it must belong to, see `order.belongs`.
 
     Raises:
@@ -42,6 +43,9 @@ def latest(
         return None
     if not namespace:
         return view.head(backend, number)
+    if branch is not None and roots[0] is None:
+        head = view.head(backend, number)
+        roots = (None if head is None else head.checkpoint_id, roots[1])
     below = None
     while rows := backend.checkpoints(view.number, space_of(namespace), below, 16, {}):
         for entry in entries_of(read_rows(rows)).values():
@@ -61,10 +65,10 @@ def branch_number(view: ThreadView, name: str | None) -> int:
         return 0 if view.row is None else view.row.current
     number = branch_named(view, name)
     if number is None:
-        names = ", ".join(sorted(repr(branch.name.decode("utf-8", "surrogatepass")) for branch in view.heads.values()))
+        names = ", ".join(sorted(repr(name_of(branch)) for branch in named(view)))
         raise BranchNotFoundError(
-            f"thread {view.thread_id!r} has no branch {name!r}; it has {names}. To start a branch, address the "
-            "checkpoint it starts from by its checkpoint_id"
+            f"thread {view.thread_id!r} has no branch {name!r}; it has {names}. To start a branch, name it together "
+            "with the checkpoint_id it starts from, or use thread.create_branch"
         )
     return number
 

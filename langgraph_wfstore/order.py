@@ -1,4 +1,4 @@
-"""The causal order of a thread's checkpoints, and which branch a new one belongs to (DESIGN, section 4)."""
+"""The causal order of a thread's checkpoints (DESIGN, section 4)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .backends.base import CHECKPOINT, Backend, BranchRow, RecordRow
-from .canonical import utf8
+from .backends.base import CHECKPOINT, Backend, RecordRow
 from .view import Entry, ThreadView, anchor_of, entries_of, read_rows
 
 STRIDE_BITS = 20
@@ -19,18 +18,24 @@ class Arrival(NamedTuple):
 
     Attributes:
         parents: per namespace the checkpoint whose superstep this one belongs to (LangGraph's metadata["parents"]).
-        deliberate: whether its run addressed an older state on purpose; None if nothing is known of its run.
         read: number of the thread's last record when its run read the thread; None if nothing is known.
+        source: of its metadata.
+        addressed: the checkpoint that its run, or update, addressed by id; None if it took the latest.
         branch: the branch that its config names, if it names one.
+        isolated: whether a branch that it starts, or goes on with unasked, stays beside the current one.
+        exclusive: whether it is refused if it would start a branch unasked.
     """
 
     namespace: str
     checkpoint_id: str
     parent: str | None
     parents: Mapping[str, str]
-    deliberate: bool | None
     read: int | None
+    source: str | None = None
+    addressed: str | None = None
     branch: str | None = None
+    isolated: bool = False
+    exclusive: bool = False
 
 
 @dataclass(slots=True)
@@ -154,65 +159,6 @@ def _followers(rows: list[tuple[RecordRow, Entry]], arrival: Arrival) -> set[int
                 reached.add((entry.namespace, entry.checkpoint_id))
                 grew = True
     return found
-
-
-class Line(NamedTuple):
-    """The branch a checkpoint goes to.
-
-    Attributes:
-        branch: its row with the new head.
-        started: whether it begins here.
-        becomes_current: whether it is not the current branch, and is from now on.
-    """
-
-    branch: BranchRow
-    started: bool
-    becomes_current: bool
-
-
-def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> Line:
-    """The branch that a new checkpoint of the root namespace advances, or starts.
-
-    A checkpoint on the head of a branch advances it: the branch its config names, else the current one, else its
-    parent's. On anything else it starts a branch, named as its config says or fork-N. A branch that is started, or gone
-    on with without being named, becomes current if the run read the thread after the current head was put, so that a
-    deliberate fork or return is what is read next, and the late put of a run that was overtaken or cancelled is not.
-    """
-    row = view.row
-    assert row is not None
-    parent = None if arrival.parent is None else view.entry(backend, "", arrival.parent)
-    base = parent.row.seq if parent is not None and parent.row is not None else None
-    current = view.heads[row.current]
-    if arrival.branch is None and base is not None and current.head == base:
-        return Line(BranchRow(current.number, current.name, current.base, seq), started=False, becomes_current=False)
-    if base is not None and parent is not None and parent.row is not None:
-        own = parent.row.branch or 0
-        for number in (branch_named(view, arrival.branch), row.current, own):
-            if number is not None and view.heads[number].head == base:
-                returns = number != row.current and arrival.branch is None and _is_deliberate(view, backend, arrival)
-                return Line(view.heads[number]._replace(head=seq), started=False, becomes_current=returns)
-    if not any(branch.head for branch in view.heads.values()):
-        return Line(view.heads[0]._replace(head=seq), started=False, becomes_current=False)
-    number = max(view.heads) + 1
-    names = {branch.name for branch in view.heads.values()}
-    wanted = [arrival.branch] if arrival.branch is not None else []
-    name = next(n for b in (*wanted, *(f"fork-{i}" for i in range(1, number + 2))) if (n := utf8(b)) not in names)
-    return Line(BranchRow(number, name, base, seq), True, _is_deliberate(view, backend, arrival))
-
-
-def branch_named(view: ThreadView, name: str | None) -> int | None:
-    """The number of the branch of that name, if there is one."""
-    return None if name is None else next((b.number for b in view.heads.values() if b.name == utf8(name)), None)
-
-
-def _is_deliberate(view: ThreadView, backend: Backend, arrival: Arrival) -> bool:
-    assert view.row is not None
-    head = view.head(backend, view.row.current)
-    if head is None or head.row is None or arrival.deliberate:
-        return True
-    if arrival.read is not None:
-        return arrival.read >= head.row.seq
-    return not head.mine or arrival.checkpoint_id > head.checkpoint_id
 
 
 def belongs(view: ThreadView, backend: Backend, entry: Entry, within: str | None, last_root: str | None = None) -> bool:

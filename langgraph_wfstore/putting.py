@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .backends.base import BRANCH, CHECKPOINT, KEPT, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
+from .branches import Line, line_for, name_of
 from .canonical import Version, hex_id, utf8
 from .codec import Codec, Encoded, EncodedList
 from .errors import ConflictError, ThreadDeletedError, UnsupportedValueError
 from .format import branch_body, checkpoint_body, record_id, refs_of, seal_id, switch_body, write_body
 from .lists import StoredList, pack_numbers
 from .objects import Placement
-from .order import Arrival, Line, line_for, spot_for
+from .order import Arrival, spot_for
 from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, SwitchRecord, Write, WriteRecord
 from .view import Entry, Made, ThreadView, anchor_of, run_of, space_of
 
@@ -45,6 +46,7 @@ class CheckpointInput(NamedTuple):
         inherits: whether a channel of its parent's version certainly has its parent's value: no node has run since
             that could have changed it in place.
         encoded: values that were encoded before, as they were when the checkpoint came to be; they count.
+        addressed, isolated, exclusive: what happens if it starts a branch, see `order.Arrival`.
     """
 
     namespace: str
@@ -63,6 +65,9 @@ class CheckpointInput(NamedTuple):
     branch: str | None = None
     inherits: bool = True
     encoded: Mapping[str, Encoded] = MappingProxyType({})
+    addressed: str | None = None
+    isolated: bool = False
+    exclusive: bool = False
 
     @property
     def parents(self) -> Mapping[str, str]:
@@ -251,9 +256,18 @@ def _checkpoint_plan(
     placement: Placement,
 ) -> Plan:
     assert view.row is not None
-    deliberate = True if record.source in ("update", "fork") else None
-    read = None if new.run is None else new.run.last
-    arrival = Arrival(new.namespace, new.checkpoint_id, new.parent, parents, deliberate, read, new.branch)
+    arrival = Arrival(
+        namespace=new.namespace,
+        checkpoint_id=new.checkpoint_id,
+        parent=new.parent,
+        parents=parents,
+        read=None if new.run is None else new.run.last,
+        source=record.source,
+        addressed=new.addressed,
+        branch=new.branch,
+        isolated=new.isolated,
+        exclusive=new.exclusive,
+    )
     seq = view.last + 1
     spot = spot_for(view, backend, arrival, seq)
     line = None if new.namespace else line_for(view, backend, arrival, seq)
@@ -280,8 +294,8 @@ def _checkpoint_plan(
     switch = None
     if line is not None and (line.started or view.row.branches > 1):
         branches.append(line.branch)
-        if line.started:
-            made.append(_start(view, line, name, record, seq + 1))
+        if line.stated:
+            made.append(_start(line, name, record, seq + 1))
             branches += [view.heads[0]] if view.row.branches == 1 else []
         elif line.becomes_current:
             made.append(_switch(line, name, seq + 1))
@@ -296,17 +310,19 @@ def _checkpoint_plan(
     return Plan(batch, made, placement, None if line is None else line.branch, arrival)
 
 
-def _start(view: ThreadView, line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made:
-    name = line.branch.name.decode("utf-8", "surrogatepass")
-    start = BranchRecord(line.branch.number, name, record.parent, first, line.becomes_current)
-    body = branch_body(start)
-    return RecordRow(seq, BRANCH, record_id(Kind.BRANCH, body), KEPT, body, *(None,) * 10), start
+def _start(line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made:
+    start = BranchRecord(line.branch.number, name_of(line.branch), record.parent, first, line.becomes_current)
+    return plain_row(BRANCH, Kind.BRANCH, branch_body(start), seq), start
 
 
 def _switch(line: Line, checkpoint: bytes, seq: int) -> Made:
     record = SwitchRecord(line.branch.number, checkpoint)
-    body = switch_body(record)
-    return RecordRow(seq, SWITCH, record_id(Kind.SWITCH, body), KEPT, body, *(None,) * 10), record
+    return plain_row(SWITCH, Kind.SWITCH, switch_body(record), seq), record
+
+
+def plain_row(number: int, kind: Kind, body: bytes, seq: int) -> RecordRow:
+    """The row of a record that is found by its number only."""
+    return RecordRow(seq, number, record_id(kind, body), KEPT, body, *(None,) * 10)
 
 
 def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Sequence[Encoded]) -> Plan | None:

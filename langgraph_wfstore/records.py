@@ -21,6 +21,7 @@ class Kind(StrEnum):
     STEP = "step"
     CALL = "call"
     END = "end"
+    LABEL = "label"
 
 
 class Ref(NamedTuple):
@@ -91,20 +92,27 @@ class WriteRecord(NamedTuple):
 
 
 class BranchRecord(NamedTuple):
-    """The start of a branch beside the first one.
+    """The start of a branch, or that one goes on from a checkpoint of another.
 
     Attributes:
         number: 1, 2, 3, ... in the order of their starts; the first line of a thread is branch 0, "main".
         base: the record of the checkpoint it starts from, None if it starts from nothing that is stored.
-        first: the record of its first checkpoint.
+        first: the record of the checkpoint that follows `base` on it; None if it was created without one.
         current: whether it became the branch that is read by default.
     """
 
     number: int
     name: str
     base: bytes | None
-    first: bytes
+    first: bytes | None
     current: bool
+
+
+class LabelRecord(NamedTuple):
+    """The branch `number` is called `name` from now on; None: it was deleted."""
+
+    number: int
+    name: str | None
 
 
 class SwitchRecord(NamedTuple):
@@ -112,7 +120,7 @@ class SwitchRecord(NamedTuple):
 
     Attributes:
         number: which branch.
-        checkpoint: the record of the checkpoint whose put made it current.
+        checkpoint: the record of the checkpoint whose put made it current, or of its head when that was asked for.
     """
 
     number: int
@@ -123,7 +131,7 @@ class RemovalRecord(NamedTuple):
     """States which records of a thread have lost their content up to now: how many, and a digest over all of them.
 
     Attributes:
-        reason: "prune" or "delete_for_runs".
+        reason: "prune", "delete_for_runs" or "delete_branch".
         removed: the number of records whose content is gone or hidden.
         digest: see `format.removed_digest`.
     """

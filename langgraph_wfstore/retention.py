@@ -176,10 +176,12 @@ def _latest(views: Views, whole: Whole) -> set[Key]:
     for _, _, entry in shown:
         if not entry.namespace and entry.row is not None:
             heads[entry.row.branch or 0] = entry
-    kept = {("", entry.checkpoint_id) for entry in heads.values()}
+    named = {branch.head for branch in whole.tail.branches}
+    ends = [*heads.values(), *(e for _, _, e in shown if e.row is not None and e.row.seq in named)]
+    kept = {("", entry.checkpoint_id) for entry in ends}
     below = [(key, e) for _, key, e in shown if e.namespace]
     kept |= set({key[0]: key for key, _ in below}.values())
-    for head in heads.values():
+    for head in ends:
         line = _line(whole, head)
         kept |= set({key[0]: key for key, e in below if e.row is not None and e.row.within in line}.values())
     return kept

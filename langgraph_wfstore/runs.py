@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from .putting import RunRead
@@ -20,14 +21,16 @@ class Runs:
     """
 
     def __init__(self) -> None:
-        self._reads: OrderedDict[tuple[int, str], tuple[object, RunRead]] = OrderedDict()
+        self._reads: OrderedDict[tuple[int, str], tuple[object, RunRead, str | None]] = OrderedDict()
         self._roots: OrderedDict[tuple[int, str], tuple[object, str]] = OrderedDict()
 
-    def note(self, configurable: Mapping[str, Any], thread_id: str, read: RunRead, *, root: bool) -> None:
+    def note(
+        self, configurable: Mapping[str, Any], thread_id: str, read: RunRead, addressed: str | None, *, root: bool
+    ) -> None:
         """The run has read the thread now.
 
-        Its first read says in which life it is, its last one of the root namespace what it saw: a sub-graph's state
-        tells nothing about who went on with the root meanwhile.
+        Its first read says in which life it is, and which checkpoint it addressed by its id; its last one of the root
+        namespace what it saw: a sub-graph's state tells nothing about who went on with the root meanwhile.
         """
         control = _control(configurable)
         if control is None:
@@ -36,7 +39,8 @@ class Runs:
         known = self._reads.pop(key, None)
         if known is not None and known[0] is control:
             read = RunRead(known[1].life, read.last if root else known[1].last)
-        self._reads[key] = (control, read)
+            addressed = known[2]
+        self._reads[key] = (control, read, addressed)
         if len(self._reads) > _RUNS_HELD:
             self._reads.popitem(last=False)
 
@@ -46,10 +50,29 @@ class Runs:
         known = None if control is None else self._reads.get((id(control), thread_id))
         return known[1] if known is not None and known[0] is control else None
 
-    def note_root(self, configurable: Mapping[str, Any], thread_id: str, checkpoint_id: str) -> None:
-        """The run has read or put this root checkpoint."""
+    def look(self, configurable: Mapping[str, Any], thread_id: str, checkpoint_id: str | None) -> None:
+        """Who is no run reads the root namespace: `graph.update_state` does so, in the same context, before it puts."""
+        if _control(configurable) is None and not _asks_for_latest(configurable):
+            _looked.set((self, thread_id, checkpoint_id))
+
+    def addressed_by(self, configurable: Mapping[str, Any], thread_id: str) -> str | None:
+        """The checkpoint that the run, or update, of this config addressed by its id; None if it took the latest."""
         control = _control(configurable)
-        if control is not None:
+        if control is None:
+            looked = _looked.get()
+            return looked[2] if looked is not None and looked[0] is self and looked[1] == thread_id else None
+        known = self._reads.get((id(control), thread_id))
+        return known[2] if known is not None and known[0] is control else None
+
+    def starts_branch(self, configurable: Mapping[str, Any], thread_id: str) -> bool:
+        """Whether the run, or update, of this config addressed a checkpoint by its id: its `branch` may be a new one."""
+        within = _control(configurable) is not None or _asks_for_latest(configurable)
+        return within and self.addressed_by(configurable, thread_id) is not None
+
+    def note_root(self, configurable: Mapping[str, Any], thread_id: str, checkpoint_id: str) -> None:
+        """The run has read or put this root checkpoint; if it only asks for the latest one it goes on from another."""
+        control = _control(configurable)
+        if control is not None and not _asks_for_latest(configurable):
             self._roots.pop((id(control), thread_id), None)
             self._roots[id(control), thread_id] = (control, checkpoint_id)
             if len(self._roots) > _RUNS_HELD:
@@ -60,6 +83,14 @@ class Runs:
         control = _control(configurable)
         known = None if control is None else self._roots.get((id(control), thread_id))
         return known[1] if known is not None and known[0] is control else None
+
+
+_looked: ContextVar[tuple[Runs, str, str | None] | None] = ContextVar("langgraph_wfstore_looked", default=None)
+
+
+def _asks_for_latest(configurable: Mapping[str, Any]) -> bool:
+    """Whether LangGraph, which has addressed a checkpoint by its id, asks if the thread has moved past it."""
+    return configurable.get("checkpoint_id", "") is None
 
 
 def _control(configurable: Mapping[str, Any]) -> object | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    EXCLUDED_METADATA_KEYS,
     WRITES_IDX_MAP,
     BaseCheckpointSaver,
     ChannelVersions,
@@ -26,28 +24,31 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from .arguments import check_limit, checked_thread_id, several
 from .capture import forget, watch
 from .codec import Codec
+from .configs import (
+    CHECKPOINT_KEYS,
+    before_namespace,
+    branch_of,
+    check_checkpoint,
+    checkpoint_id_of,
+    config_of,
+    configurable_of,
+    metadata_of,
+    namespace_of,
+    required_checkpoint_id,
+    run_id_of,
+    text_of,
+    thread_id_of,
+    tuple_of,
+)
 from .delta import delta_history
 from .memo import Memo
 from .metadata import Filter
 from .offload import Offload
 from .putting import CheckpointInput, RunRead, WritesInput
-from .reading import StoredCheckpoint
 from .recorder import LIMIT, Binding, Recorder
 from .runs import Runs
 from .serde import WfSerializer
 from .store import WfStore
-
-_NEEDED: dict[str, type] = {
-    "id": object,
-    "ts": object,
-    "v": int,
-    "channel_values": dict,
-    "channel_versions": dict,
-    "versions_seen": dict,
-}
-_CHECKPOINT_KEYS = frozenset(
-    {"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"}
-)
 
 
 class WfStoreSaver(BaseCheckpointSaver[Any]):
@@ -68,6 +69,11 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             of it; if it raises, nothing of that value is. The state that the graph saves is not its affair.
         capture_limit: bytes that one value, or one message, of a call may have; of a larger one the record keeps type,
             size and SHA-256.
+        on_conflict: "fork": a checkpoint whose parent is no longer the head of its branch starts a branch of its own;
+            "error": it is refused with ConflictError, unless it is a deliberate fork: of a checkpoint that was
+            addressed by its id, or naming an unused `branch`. Check and put are one atomic operation, between
+            processes too.
+        isolate_forks: no fork becomes the current branch by itself; `thread.switch(name)` makes it so.
         synchronous: "full": what was acknowledged survives a power cut; "normal": it survives a crash of the process.
 
     Raises:
@@ -86,15 +92,20 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         capture: bool | str = True,
         redact: Callable[[Any], Any] | None = None,
         capture_limit: int = LIMIT,
+        on_conflict: str = "fork",
+        isolate_forks: bool = False,
         synchronous: str = "full",
     ) -> None:
         if capture not in (True, False, "digests"):
             raise ValueError(f"capture is True, False or 'digests', not {capture!r}")
         if type(capture_limit) is not int or capture_limit < 1:
             raise ValueError(f"capture_limit is a positive number of bytes, not {capture_limit!r}")
+        if on_conflict not in ("fork", "error"):
+            raise ValueError(f"on_conflict is 'fork' or 'error', not {on_conflict!r}")
         if redact is not None and not callable(redact):
             raise ValueError(f"redact is a function of one value, not {redact!r:.100}")
         super().__init__(serde=serde or WfSerializer(allow=allow, strict=strict, placeholders=placeholders))
+        self._exclusive, self._isolated = on_conflict == "error", bool(isolate_forks)
         self._owns = not isinstance(url, WfStore)
         self.store = url if isinstance(url, WfStore) else WfStore.open(url, serde=self.serde, synchronous=synchronous)
         # What is known of live elements holds for one serializer's bytes; those of another are its own.
@@ -166,17 +177,32 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
         Raises:
             UnsupportedValueError: a value cannot be stored; nothing was written.
-            ConflictError: another content is stored under the same id; nothing was written.
+            ConflictError: another content is stored under the same id, or with `on_conflict="error"` another run was
+                faster; nothing was written.
             ThreadDeletedError: the thread or the run was deleted meanwhile; nothing was written.
             BackendUnavailableError: the engine cannot write.
         """
-        configurable = _configurable(config)
-        thread_id, namespace = _thread_id(configurable), _namespace(configurable)
-        _check_checkpoint(checkpoint)
+        return self._put(config, checkpoint, metadata, new_versions, self._addressed(config))
+
+    def _addressed(self, config: RunnableConfig) -> str | None:
+        configurable = configurable_of(config)
+        return self._runs.addressed_by(configurable, thread_id_of(configurable))
+
+    def _put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+        addressed: str | None,
+    ) -> RunnableConfig:
+        configurable = configurable_of(config)
+        thread_id, namespace = thread_id_of(configurable), namespace_of(configurable)
+        check_checkpoint(checkpoint)
         new = CheckpointInput(
             namespace=namespace,
             checkpoint_id=checkpoint["id"],
-            parent=_checkpoint_id(configurable),
+            parent=checkpoint_id_of(configurable),
             values=checkpoint["channel_values"],
             versions=checkpoint["channel_versions"],
             new_versions=new_versions,
@@ -184,16 +210,19 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             updated_channels=checkpoint.get("updated_channels"),
             v=checkpoint["v"],
             ts=checkpoint["ts"],
-            metadata=_metadata(config, metadata),
-            extra={k: v for k, v in checkpoint.items() if k not in _CHECKPOINT_KEYS},
+            metadata=metadata_of(config, metadata),
+            extra={k: v for k, v in checkpoint.items() if k not in CHECKPOINT_KEYS},
             run=self._runs.read_by(configurable, thread_id),
-            branch=_text(configurable, "branch"),
+            branch=branch_of(configurable),
+            addressed=addressed,
+            isolated=self._isolated,
+            exclusive=self._exclusive,
         )
         with self._recorder.putting(configurable, thread_id, new) as putting:
             self.store.put_checkpoint(thread_id, putting.checkpoint, self._codec, putting.queued)
         if not namespace:
             self._runs.note_root(configurable, thread_id, checkpoint["id"])
-        return _config(thread_id, namespace, checkpoint["id"], configurable)
+        return config_of(thread_id, namespace, checkpoint["id"], configurable)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -203,16 +232,16 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         Raises:
             as for `put`.
         """
-        configurable = _configurable(config)
-        thread_id = _thread_id(configurable)
+        configurable = configurable_of(config)
+        thread_id = thread_id_of(configurable)
         new = WritesInput(
-            namespace=_namespace(configurable),
-            checkpoint_id=_required_checkpoint_id(configurable),
+            namespace=namespace_of(configurable),
+            checkpoint_id=required_checkpoint_id(configurable),
             task_id=task_id,
             task_path=task_path,
             writes=[(WRITES_IDX_MAP.get(channel, i), channel, value) for i, (channel, value) in enumerate(writes)],
             run=self._runs.read_by(configurable, thread_id),
-            run_id=_run_id(config),
+            run_id=run_id_of(config),
             ends_run=any(channel in (ERROR, INTERRUPT) for channel, _ in writes),
         )
         with self._recorder.writing(configurable, thread_id, new) as queued:
@@ -228,25 +257,42 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             DecodeError: a value cannot be restored; names thread, channel and type.
             IntegrityError: stored bytes are damaged.
         """
-        return self._get_tuple(config, self._bind(config))
+        self._look(config)
+        return self._get_tuple(config, self._bind(config), self._branch(config))
+
+    def _look(self, config: RunnableConfig) -> None:
+        configurable = configurable_of(config)
+        if not namespace_of(configurable):
+            self._runs.look(configurable, thread_id_of(configurable), checkpoint_id_of(configurable))
+
+    def _branch(self, config: RunnableConfig) -> str | None:
+        """The branch to read; none where a run that addresses a checkpoint by its id names one that it is to start."""
+        configurable = configurable_of(config)
+        branch, thread_id = branch_of(configurable), thread_id_of(configurable)
+        if branch is None or not self._runs.starts_branch(configurable, thread_id):
+            return branch
+        return branch if self.store.has_branch(thread_id, branch) else None
 
     def _bind(self, config: RunnableConfig) -> Binding | None:
-        configurable = _configurable(config)
-        return self._recorder.bind(configurable, _thread_id(configurable), _namespace(configurable), _run_id(config))
+        configurable = configurable_of(config)
+        return self._recorder.bind(
+            configurable, thread_id_of(configurable), namespace_of(configurable), run_id_of(config)
+        )
 
-    def _get_tuple(self, config: RunnableConfig, binding: Binding | None) -> CheckpointTuple | None:
-        configurable = _configurable(config)
-        thread_id, namespace = _thread_id(configurable), _namespace(configurable)
+    def _get_tuple(self, config: RunnableConfig, binding: Binding | None, branch: str | None) -> CheckpointTuple | None:
+        configurable = configurable_of(config)
+        thread_id, namespace = thread_id_of(configurable), namespace_of(configurable)
         found = self.store.get(
             thread_id,
             namespace,
-            _checkpoint_id(configurable),
+            checkpoint_id_of(configurable),
             self._codec,
-            branch=_text(configurable, "branch"),
+            branch=branch,
             within=configurable.get("checkpoint_map", {}).get("") if namespace else None,
             last_root=self._runs.last_root(configurable, thread_id) if namespace else None,
         )
-        self._runs.note(configurable, thread_id, RunRead(found.life, found.last), root=not namespace)
+        addressed = None if namespace else checkpoint_id_of(configurable)
+        self._runs.note(configurable, thread_id, RunRead(found.life, found.last), addressed, root=not namespace)
         if found.checkpoint is not None and not namespace:
             self._runs.note_root(configurable, thread_id, found.checkpoint.record.checkpoint_id)
         if binding is not None:
@@ -256,7 +302,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
                 None if record is None else record.source,
                 RunRead(found.life, found.last),
             )
-        return None if found.checkpoint is None else _tuple(thread_id, found.checkpoint, configurable)
+        return None if found.checkpoint is None else tuple_of(thread_id, found.checkpoint, configurable)
 
     def list(
         self,
@@ -280,7 +326,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         check_limit(limit)
         if config is not None:
             self._bind(config)  # LangGraph loads a sub-graph that it replays so
-        return self._list(config, filter, before, limit)
+        return self._list(config, filter, before, limit, None if config is None else self._branch(config))
 
     def _list(
         self,
@@ -288,18 +334,20 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         wanted: dict[str, Any] | None,
         before: RunnableConfig | None,
         limit: int | None,
+        branch: str | None,
     ) -> Iterator[CheckpointTuple]:
-        configurable: Mapping[str, Any] = {} if config is None else _configurable(config)
-        checkpoint_id = _checkpoint_id(configurable)
-        namespace = _text(configurable, "checkpoint_ns")
-        bound = None if before is None else _checkpoint_id(_configurable(before))
+        configurable: Mapping[str, Any] = {} if config is None else configurable_of(config)
+        checkpoint_id = checkpoint_id_of(configurable)
+        namespace = text_of(configurable, "checkpoint_ns")
+        bound = None if before is None else checkpoint_id_of(configurable_of(before))
         left = limit
-        for thread_id in self.store.thread_ids() if config is None else [_thread_id(configurable)]:
+        for thread_id in self.store.thread_ids() if config is None else [thread_id_of(configurable)]:
             found = self.store.history(
                 thread_id,
                 namespace,
                 self._codec,
-                before=None if bound is None else (_before_namespace(before, configurable), bound),
+                branch=branch,
+                before=None if bound is None else (before_namespace(before, configurable), bound),
                 wanted=Filter(wanted) if wanted else None,
                 limit=left if checkpoint_id is None else None,
             )
@@ -310,7 +358,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
                     if not left:
                         return
                     left -= 1
-                yield _tuple(thread_id, stored, configurable)
+                yield tuple_of(thread_id, stored, configurable)
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -323,14 +371,14 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             config: names the target checkpoint; its own writes are not part of the history.
             channels: DeltaChannels of the graph.
         """
-        configurable = _configurable(config)
+        configurable = configurable_of(config)
         return cast(
             "Mapping[str, DeltaChannelHistory]",
             delta_history(
                 self.store.views,
-                _thread_id(configurable),
-                _namespace(configurable),
-                _checkpoint_id(configurable),
+                thread_id_of(configurable),
+                namespace_of(configurable),
+                checkpoint_id_of(configurable),
                 channels,
                 self._codec,
             ),
@@ -365,7 +413,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """`put`, without blocking the event loop."""
-        return await self._offload.run(self.put, config, checkpoint, metadata, new_versions)
+        return await self._offload.run(self._put, config, checkpoint, metadata, new_versions, self._addressed(config))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -375,7 +423,8 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, without blocking the event loop."""
-        return await self._offload.run(self._get_tuple, config, self._bind(config))
+        self._look(config)
+        return await self._offload.run(self._get_tuple, config, self._bind(config), self._branch(config))
 
     async def alist(
         self,
@@ -432,119 +481,3 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         clone.serde = maybe_add_typed_methods(self.serde.with_allowlist(extra_allowlist))
         clone._codec = Codec(clone.serde, self.store.views.memo)
         return clone
-
-
-def _configurable(config: RunnableConfig) -> Mapping[str, Any]:
-    found = config.get("configurable") if type(config) is dict or isinstance(config, Mapping) else None
-    if type(found) is not dict and not isinstance(found, Mapping):
-        raise TypeError(
-            f"the config has no 'configurable' dict: {config!r:.200}; pass config={{'configurable': "
-            "{'thread_id': 'my-thread'}}"
-        )
-    return found
-
-
-def _thread_id(configurable: Mapping[str, Any]) -> str:
-    if "thread_id" not in configurable:
-        raise TypeError(
-            "the config names no thread; pass config={'configurable': {'thread_id': 'my-thread'}} to the graph"
-        )
-    return checked_thread_id(configurable["thread_id"])
-
-
-def _namespace(configurable: Mapping[str, Any]) -> str:
-    return _text(configurable, "checkpoint_ns") or ""
-
-
-def _text(configurable: Mapping[str, Any], key: str) -> str | None:
-    value = configurable.get(key)
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{key} is a str, not {type(value).__name__}: {value!r:.100}")
-    return value
-
-
-def _checkpoint_id(configurable: Mapping[str, Any]) -> str | None:
-    value = configurable.get("checkpoint_id")
-    return str(value) if isinstance(value, uuid.UUID) else _text(configurable, "checkpoint_id") or None
-
-
-def _run_id(config: RunnableConfig) -> str | None:
-    """The run id that the metadata of this config's checkpoints get."""
-    for keys in (config.get("metadata"), config.get("configurable")):
-        if keys and keys.get("run_id") is not None:
-            return str(keys["run_id"])
-    return None
-
-
-def _check_checkpoint(checkpoint: Checkpoint) -> None:
-    """Refuse what is no checkpoint, saying what is missing; whether id and time are texts is looked at later."""
-    parts: Mapping[str, object] = checkpoint
-    for key, kind in _NEEDED.items():
-        if key not in parts:
-            raise ValueError(
-                f"the checkpoint has no {key!r}, only {sorted(map(str, parts))}; nothing was written. "
-                "langgraph.checkpoint.base.empty_checkpoint() makes a complete one"
-            )
-        if not isinstance(parts[key], kind):
-            found = parts[key]
-            raise TypeError(
-                f"the checkpoint's {key!r} is a {type(found).__name__}, not a {kind.__name__}: {found!r:.100}; "
-                "nothing was written"
-            )
-
-
-def _required_checkpoint_id(configurable: Mapping[str, Any]) -> str:
-    found = _checkpoint_id(configurable)
-    if found is None:
-        raise TypeError("put_writes needs a config with a checkpoint_id: the checkpoint that the writes belong to")
-    return found
-
-
-def _before_namespace(before: RunnableConfig | None, configurable: Mapping[str, Any]) -> str:
-    """The namespace a `before` is looked up in: its own, or the listed one; the root comes next (listing.py)."""
-    own = None if before is None else _configurable(before).get("checkpoint_ns")
-    return own if own is not None else configurable.get("checkpoint_ns") or ""
-
-
-def _config(thread_id: str, namespace: str, checkpoint_id: str, configurable: Mapping[str, Any]) -> RunnableConfig:
-    """LangGraph's three keys; `branch` besides where the caller's config had it."""
-    keys: dict[str, Any] = {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint_id}
-    if "branch" in configurable:
-        keys["branch"] = configurable["branch"]
-    return {"configurable": keys}
-
-
-def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
-    """The checkpoint's metadata with the scalars of the config's, as LangGraph's get_checkpoint_metadata merges them,
-    but without its stripping of NUL characters."""
-    merged: dict[str, Any] = dict(metadata)
-    for extra in (config.get("metadata"), config.get("configurable")):
-        for key, value in (extra or {}).items():
-            if key in merged or key in EXCLUDED_METADATA_KEYS or key.startswith("__"):
-                continue
-            if isinstance(value, str | int | float):
-                merged[key] = value
-    return merged
-
-
-def _tuple(thread_id: str, stored: StoredCheckpoint, configurable: Mapping[str, Any]) -> CheckpointTuple:
-    record = stored.record
-    checkpoint = {
-        "v": record.v,
-        "id": record.checkpoint_id,
-        "ts": record.ts,
-        "channel_values": stored.values,
-        "channel_versions": stored.versions,
-        "versions_seen": {node: dict(seen) for node, seen in record.versions_seen},
-        "updated_channels": None if record.updated_channels is None else [*record.updated_channels],
-        **stored.extra,
-    }
-    return CheckpointTuple(
-        config=_config(thread_id, record.namespace, record.checkpoint_id, configurable),
-        checkpoint=cast("Checkpoint", checkpoint),
-        metadata=cast("CheckpointMetadata", stored.metadata),
-        parent_config=None
-        if stored.parent is None
-        else _config(thread_id, record.namespace, stored.parent, configurable),
-        pending_writes=stored.writes,
-    )

@@ -12,6 +12,7 @@ from . import retention
 from .arguments import check_limit, checked_thread_id
 from .backends import open_backend
 from .backends.base import Backend, Tail
+from .branches import branch_named
 from .canonical import hex_id
 from .codec import Codec, Encoded, Serializer
 from .errors import IntegrityError
@@ -260,12 +261,20 @@ class WfStore:
             loaded = load_needs(view, self.backend, self.views.shelf, outline.needs())
         return Found(decode_checkpoint(codec, thread_id, outline, loaded), life, last)
 
+    def has_branch(self, thread_id: str, name: str) -> bool:
+        """Whether the thread has a branch of that name."""
+        view = self.views.of(thread_id)
+        with view.lock:
+            self.views.refresh(view)
+            return branch_named(view, name) is not None
+
     def history(
         self,
         thread_id: str,
         namespace: str | None,
         codec: Codec,
         *,
+        branch: str | None = None,
         before: tuple[str, str] | None = None,
         wanted: Filter | None = None,
         limit: int | None = None,
@@ -276,14 +285,19 @@ class WfStore:
 
         Args:
             namespace: only this one; None for all.
+            branch: only the line that ends at this branch's head, with the sub-graphs' checkpoints that belong to it;
+                None for all.
             before: (namespace, id) of a checkpoint; only older ones. Namespace "" also stands for "any": LangGraph
                 passes the root's id when it looks for a sub-graph's state.
             wanted: only checkpoints with these metadata.
             limit: at most so many.
+
+        Raises:
+            BranchNotFoundError: the thread has no such branch.
         """
         from .listing import history
 
-        return history(self.views, thread_id, namespace, codec, before, wanted, limit)
+        return history(self.views, thread_id, namespace, codec, before, wanted, limit, branch)
 
     # ------------------------------------------------------------------ retention
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from . import verify
+from . import branching, verify
 from .ancestry import places
-from .arguments import check_limit
+from .arguments import check_limit, checked_branch_name
+from .branching import BranchInfo
 from .canonical import hex_id, utf8
 from .cost import CostReport
 from .cost import report as cost_report
-from .errors import CheckpointNotFoundError, ThreadNotFoundError
+from .errors import CheckpointNotFoundError
 from .impact import impact
 from .lineage import Lineage
-from .lookup import branch_number
 from .prices import Pricer
 from .reading import StoredCheckpoint
 from .traces import CallInfo, RunInfo, StepInfo, Traces, checked_kind
@@ -83,7 +82,7 @@ class Thread:
         """Checkpoints, newest first.
 
         Args:
-            branch: only the line that ends at this branch's head; None for all.
+            branch: only the line that ends at this branch's head, below the root what belongs to it; None for all.
             ns: the checkpoint namespace; "" is the root graph's.
             limit: at most so many; 0 gives none.
 
@@ -92,18 +91,10 @@ class Thread:
             ValueError: the limit is negative.
         """
         check_limit(limit)
-        if branch is not None and not isinstance(branch, str):
-            raise TypeError(f"branch is a str or None, not {type(branch).__name__}: {branch!r:.100}")
         if branch is not None:
-            found = self._line(branch)
-        else:
-            found = self.store.history(self.thread_id, ns, self.store.codec, limit=limit)
-        out: list[CheckpointInfo] = []
-        for stored in found:
-            if limit is not None and len(out) >= limit:
-                break
-            out.append(_info(self.thread_id, stored))
-        return out
+            checked_branch_name(branch)
+        found = self.store.history(self.thread_id, ns, self.store.codec, branch=branch, limit=limit)
+        return [_info(self.thread_id, stored) for stored in found]
 
     def checkpoint(self, checkpoint_id: str, ns: str = "") -> CheckpointInfo:
         """One checkpoint.
@@ -118,6 +109,54 @@ class Thread:
                 "thread.checkpoints() lists those that there are"
             )
         return _info(self.thread_id, found)
+
+    # ------------------------------------------------------------------ branches
+
+    def branches(self, *, cost: bool = False, pricer: Pricer | None = None) -> list[BranchInfo]:
+        """The branches, in the order of their starts, "main" first.
+
+        Args:
+            cost: whether to count what each branch's model calls cost.
+            pricer: see `cost`.
+
+        Raises:
+            ThreadNotFoundError: the thread is gone.
+            ImportError: prices are needed and genai-prices is not installed.
+        """
+        return branching.branches_of(self.store, self.thread_id, cost, pricer)
+
+    def create_branch(self, name: str, at: str | None = None) -> None:
+        """Give a name to a line that starts from a checkpoint; `configurable={"branch": name}` then goes on there.
+
+        The current branch stays what it is.
+
+        Args:
+            name: 1 to 255 bytes of UTF-8, unused in this thread.
+            at: id of a checkpoint of the root namespace; None for the head of the current branch.
+
+        Raises:
+            ConflictError: the thread has a branch of that name.
+            CheckpointNotFoundError: there is no such checkpoint, or it was pruned.
+        """
+        branching.create_branch(self.store.views, self.thread_id, name, at)
+
+    def rename_branch(self, name: str, to: str) -> None:
+        """Give another name to a branch; the old one is free then.
+
+        Raises:
+            BranchNotFoundError: the thread has no branch `name`.
+            ConflictError: it has a branch `to`, or `name` is the first branch, which is always "main".
+        """
+        branching.rename_branch(self.store.views, self.thread_id, name, to)
+
+    def switch(self, name: str) -> None:
+        """Make a branch the current one: what is read, and gone on with, where a config names no branch.
+
+        Raises:
+            BranchNotFoundError: the thread has no such branch.
+            CheckpointNotFoundError: nothing of it is left to go on from.
+        """
+        branching.switch_branch(self.store.views, self.thread_id, name)
 
     # ------------------------------------------------------------------ runs, steps, calls
 
@@ -201,22 +240,6 @@ class Thread:
         """
         self.store.views.tail(self.thread_id)
         return impact(self.store, self.thread_id, call_id)
-
-    def _line(self, branch: str) -> Iterator[StoredCheckpoint]:
-        view = self.store.views.of(self.thread_id)
-        with view.lock:
-            self.store.views.refresh(view)
-            if not view.stored:
-                raise ThreadNotFoundError(f"thread {self.thread_id!r} is gone; store.threads() lists what there is")
-            number = branch_number(view, branch)
-            head = view.head(self.store.backend, number)
-        checkpoint_id = None if head is None else head.checkpoint_id
-        while checkpoint_id is not None:
-            found = self.store.get(self.thread_id, "", checkpoint_id, self.store.codec).checkpoint
-            if found is None:
-                return
-            yield found
-            checkpoint_id = found.parent
 
     def verify(self, expect_head: str | None = None) -> verify.VerifyReport:
         """Recompute everything that can be recomputed: records, links, seals, objects, lists, indexes.

@@ -18,6 +18,7 @@ from .backends.base import (
     CHECKPOINT,
     END,
     KEPT,
+    LABEL,
     REMOVAL,
     RUN,
     SKELETON,
@@ -56,6 +57,7 @@ KINDS = {
     STEP: Kind.STEP,
     CALL: Kind.CALL,
     END: Kind.END,
+    LABEL: Kind.LABEL,
 }
 
 

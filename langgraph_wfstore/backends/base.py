@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 KEPT, HIDDEN, SKELETON = 0, 1, 2
-CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END = range(9)
+CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL = range(10)
 OBJECT, LIST, MAP = 0, 1, 2
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
@@ -50,7 +50,7 @@ class RecordRow(NamedTuple):
 
     Attributes:
         seq: the record's number in its thread.
-        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL or END.
+        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END or LABEL.
         id: the record id.
         state: KEPT, HIDDEN (not shown; kept for a delta channel) or SKELETON (content removed).
         body: canonical bytes; for a skeleton the bytes of `skeleton_body`.
@@ -86,7 +86,7 @@ class RecordRow(NamedTuple):
 
 
 class BranchRow(NamedTuple):
-    """One branch beside the first: where it starts and where it ends, by record number."""
+    """One branch: where it starts and where it ends, by record number; of one that was deleted the name is empty."""
 
     number: int
     name: bytes

@@ -20,6 +20,7 @@ from __future__ import annotations
 from . import rewriting  # noqa: F401 - imported for what it does, before the others
 from .api import Api, AsyncApi, SyncApi, within
 from .contract import Contract, Reopen
+from .contract_branches import BranchesContract, BranchRunsContract
 from .contract_capture import CaptureContract, LineageContract
 from .contract_concurrency import ConcurrencyContract, EventLoopsContract
 from .contract_conformance import ConformanceContract
@@ -54,6 +55,8 @@ PARTS: tuple[type[Contract], ...] = (
     IterationContract,
     CausalOrderContract,
     LatestContract,
+    BranchesContract,
+    BranchRunsContract,
     ValuesContract,
     LostClassContract,
     MutationContract,
