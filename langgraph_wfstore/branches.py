@@ -31,10 +31,10 @@ def line_for(view: ThreadView, backend: Backend, arrival: Arrival, seq: int) -> 
     """The branch that a new checkpoint of the root namespace advances, or starts.
 
     A checkpoint whose config names an unused branch starts that one. On the head of a branch it advances it: the branch
-    its config names, else the current one, else its parent's. On anything else it starts a branch fork-N. A branch that is started, or gone
-    on with without being named, becomes current if the run read the thread after the current head was put, so that a
-    deliberate fork or return is what is read next, and the late put of a run that was overtaken or cancelled is not;
-    and never if the checkpoint is isolated.
+    its config names, else the current one, else its parent's. On anything else it starts a branch fork-N. A branch that
+    is started, or gone on with without being named, becomes current if the run read the thread after the current head
+    was put, so that a deliberate fork or return is what is read next, and the late put of a run that was overtaken or
+    cancelled is not; and never if the checkpoint is isolated.
 
     Raises:
         ConflictError: it would start a branch, is exclusive, and is no deliberate fork.

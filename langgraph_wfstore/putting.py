@@ -15,6 +15,7 @@ from .canonical import Version, hex_id, utf8
 from .codec import Codec, Encoded, EncodedList
 from .errors import ConflictError, ThreadDeletedError, UnsupportedValueError
 from .format import branch_body, checkpoint_body, record_id, refs_of, seal_id, switch_body, write_body
+from .leases import refuse_overtaken
 from .lists import StoredList, pack_numbers
 from .objects import Placement
 from .order import Arrival, spot_for
@@ -47,6 +48,7 @@ class CheckpointInput(NamedTuple):
             that could have changed it in place.
         encoded: values that were encoded before, as they were when the checkpoint came to be; they count.
         addressed, isolated, exclusive: what happens if it starts a branch, see `order.Arrival`.
+        fence: the token of the lease that its saver holds on the thread.
     """
 
     namespace: str
@@ -68,6 +70,7 @@ class CheckpointInput(NamedTuple):
     addressed: str | None = None
     isolated: bool = False
     exclusive: bool = False
+    fence: int | None = None
 
     @property
     def parents(self) -> Mapping[str, str]:
@@ -89,6 +92,7 @@ class WritesInput(NamedTuple):
     run: RunRead | None = None
     run_id: str | None = None
     ends_run: bool = False
+    fence: int | None = None
 
 
 class Outdated(Exception):
@@ -183,7 +187,7 @@ def plan_checkpoint(
 
     Raises:
         ThreadDeletedError: it belongs to a life or a run that was deleted.
-        ConflictError: another content is stored under its id.
+        ConflictError: another content is stored under its id, it would fork and must not, or its lease was lost.
     """
     own = (new.namespace, new.checkpoint_id)
     existing = view.entry(backend, *own)
@@ -194,6 +198,7 @@ def plan_checkpoint(
         named.append(((new.namespace, new.parent), parent))
     run_id = _run_id(new)
     refuse_deleted(view, backend, new.run, run_id, named)
+    refuse_overtaken(view, backend, new.fence)
     placement = Placement(view.lineage, lookup_numbers(view, backend))
     values = (*encoded.channels.values(), encoded.metadata, encoded.extra)
     placement.prepare([value for value in values if value is not None and not isinstance(value, Ref)])
@@ -302,6 +307,7 @@ def _checkpoint_plan(
         switch = line.branch.number if line.becomes_current else None
     rows = sealed(view, made)
     batch = append_of(view, backend, placement, rows, record.run_id)
+    batch.fence = new.fence
     batch.positions = spot.moved
     batch.branches = branches
     batch.switch = switch
@@ -336,6 +342,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     """
     entry = view.entry(backend, new.namespace, new.checkpoint_id)
     refuse_deleted(view, backend, new.run, new.run_id, [((new.namespace, new.checkpoint_id), entry)])
+    refuse_overtaken(view, backend, new.fence)
     stored = entry.effective() if entry is not None else {}
     # Of several writes of one index in a batch the last one counts.
     latest = {idx: (channel, value) for (idx, channel, _), value in zip(new.writes, values, strict=True)}
@@ -360,6 +367,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     row = RecordRow(view.last + 1, WRITE, name, KEPT, body, None, None, anchor, *(None,) * 7, refs=refs)
     made: list[Made] = [(row, record)]
     batch = append_of(view, backend, placement, sealed(view, made) if new.ends_run else [row], new.run_id)
+    batch.fence = new.fence
     return Plan(batch, [(batch.records[0], record)], placement)
 
 

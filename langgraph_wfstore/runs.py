@@ -65,7 +65,7 @@ class Runs:
         return known[2] if known is not None and known[0] is control else None
 
     def starts_branch(self, configurable: Mapping[str, Any], thread_id: str) -> bool:
-        """Whether the run, or update, of this config addressed a checkpoint by its id: its `branch` may be a new one."""
+        """Whether the run, or update, of this config addressed a checkpoint by its id: its `branch` may be new."""
         within = _control(configurable) is not None or _asks_for_latest(configurable)
         return within and self.addressed_by(configurable, thread_id) is not None
 

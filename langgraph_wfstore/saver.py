@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, cast
 
@@ -41,6 +42,7 @@ from .configs import (
     tuple_of,
 )
 from .delta import delta_history
+from .leases import Lease, claim
 from .memo import Memo
 from .metadata import Filter
 from .offload import Offload
@@ -113,6 +115,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self._codec = Codec(self.serde, memo)
         self.store.note_serializer(self._codec)
         self._runs = Runs()
+        self._held: dict[str, int] = {}
         self._offload = Offload()
         self._recorder = Recorder(
             self.store, self._codec, "digests" if capture == "digests" else "full", redact, capture_limit
@@ -217,6 +220,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             addressed=addressed,
             isolated=self._isolated,
             exclusive=self._exclusive,
+            fence=self._held.get(thread_id),
         )
         with self._recorder.putting(configurable, thread_id, new) as putting:
             self.store.put_checkpoint(thread_id, putting.checkpoint, self._codec, putting.queued)
@@ -243,10 +247,31 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             run=self._runs.read_by(configurable, thread_id),
             run_id=run_id_of(config),
             ends_run=any(channel in (ERROR, INTERRUPT) for channel, _ in writes),
+            fence=self._held.get(thread_id),
         )
         with self._recorder.writing(configurable, thread_id, new) as queued:
             if new.writes:
                 self.store.put_writes(thread_id, new, self._codec, queued)
+
+    def claim(self, thread_id: object, ttl: timedelta | float, *, wait: float = 0.0) -> Lease:
+        """Hold a thread, so that only one of those who claim it runs it at a time.
+
+        While the lease is held every put of this saver, and of its clones, to the thread carries its token: it is
+        refused with ConflictError once another has claimed the thread. Savers that claim nothing are not held back.
+
+        Args:
+            thread_id: which thread; it need not be there yet.
+            ttl: for how long, a timedelta or seconds, by the engine's clock; `Lease.renew` holds it longer.
+            wait: seconds to wait for another holder.
+
+        Returns:
+            the lease, a context manager; leaving it releases the thread.
+
+        Raises:
+            ConflictError: another holds it.
+            ValueError: `ttl` is not above 0.
+        """
+        return claim(self.store.backend, checked_thread_id(thread_id), ttl, wait, self._held)
 
     # ------------------------------------------------------------------ get
 
@@ -420,6 +445,10 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
     ) -> None:
         """`put_writes`, without blocking the event loop."""
         await self._offload.run(self.put_writes, config, writes, task_id, task_path)
+
+    async def aclaim(self, thread_id: object, ttl: timedelta | float, *, wait: float = 0.0) -> Lease:
+        """`claim`, without blocking the event loop."""
+        return await self._offload.run(lambda: self.claim(thread_id, ttl, wait=wait))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, without blocking the event loop."""

@@ -122,6 +122,14 @@ class ThreadRow:
     nested: bool = False
 
 
+class LeaseRow(NamedTuple):
+    """Who may run a thread: `token` is counted up whenever the holder changes, `expires` is ns since 1970."""
+
+    token: int
+    holder: bytes
+    expires: int
+
+
 class Standing(NamedTuple):
     """What an append or a removal expects of a thread.
 
@@ -170,6 +178,7 @@ class Append:
         switch: the branch that becomes current.
         nested: whether the thread gets its first checkpoint below the root.
         run: keyed hash of the run it belongs to; it is stale if that run was deleted.
+        fence: the token of the lease under which it is made; it is stale if the thread's lease has another.
         lazy: it may be acknowledged when it survives a crash of the process; a power cut may take it until the next
             append that is not lazy.
     """
@@ -183,6 +192,7 @@ class Append:
     switch: int | None = None
     nested: bool = False
     run: bytes | None = None
+    fence: int | None = None
     lazy: bool = False
 
 
@@ -209,6 +219,15 @@ class Rewrite:
     drop_thread: int | None = None
     tombstone: tuple[bytes, int, bytes] | None = None
     heads: dict[int, list[BranchRow]] = field(default_factory=dict)
+
+
+def claimed(held: LeaseRow | None, holder: bytes, now: int, ttl: int) -> LeaseRow:
+    """The lease after this holder asked for it at `now`: another's stays until it has expired."""
+    if held is not None and held.holder == holder:
+        return held._replace(expires=now + ttl)
+    if held is not None and held.expires > now:
+        return held
+    return LeaseRow(1 if held is None else held.token + 1, holder, now + ttl)
 
 
 class Stale(Exception):
@@ -308,6 +327,20 @@ class Backend(Protocol):
 
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         """Numbers of the threads that have a checkpoint of one of these runs."""
+
+    def claim(self, name: bytes, holder: bytes, ttl: int) -> LeaseRow:
+        """Give the lease of a thread id to this holder for `ttl` ns from now, by the engine's clock.
+
+        Returns:
+            the lease as it stands then: another's, if that one has not expired. It outlives the thread, so that tokens
+            never come again.
+        """
+
+    def release(self, name: bytes, token: int) -> None:
+        """Let a lease expire now, if it still has this token."""
+
+    def lease(self, name: bytes) -> LeaseRow | None:
+        """The lease of a thread id, expired or not; None if nobody ever claimed it."""
 
     def row(self, thread: int) -> Tail | None:
         """Where the thread of that number stands."""

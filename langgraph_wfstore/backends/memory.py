@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
+import time
 from bisect import insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from .base import (
     Append,
     BranchRow,
     Capabilities,
+    LeaseRow,
     ObjectRow,
     RecordRow,
     Rewrite,
@@ -30,6 +32,7 @@ from .base import (
     Standing,
     Tail,
     ThreadRow,
+    claimed,
 )
 
 
@@ -103,6 +106,7 @@ class MemoryBackend:
         self._lineages: dict[int, _Lineage] = {}
         self._tombstones: dict[bytes, dict[int, bytes]] = {}
         self._deleted_runs: set[bytes] = set()
+        self._leases: dict[bytes, LeaseRow] = {}
         self._made = 0
         self._closed = False
 
@@ -262,7 +266,7 @@ class MemoryBackend:
 
     def _append(self, batch: Append) -> bool:
         row = batch.thread
-        if batch.run in self._deleted_runs:
+        if batch.run in self._deleted_runs or not self._fenced(batch):
             return False
         if row.number is None and (batch.expect.last or not self._create(row)):
             return False
@@ -291,6 +295,27 @@ class MemoryBackend:
             thread.row.current = batch.switch
         thread.row.nested = thread.row.nested or batch.nested
         return True
+
+    def _fenced(self, batch: Append) -> bool:
+        held = self._leases.get(self._name_key(batch.thread.name))
+        return batch.fence is None or (held is not None and held.token == batch.fence)
+
+    def claim(self, name: bytes, holder: bytes, ttl: int) -> LeaseRow:
+        with self._open():
+            key, now = self._name_key(name), time.time_ns()
+            self._leases[key] = claimed(self._leases.get(key), holder, now, ttl)
+            return self._leases[key]
+
+    def release(self, name: bytes, token: int) -> None:
+        with self._open():
+            key = self._name_key(name)
+            held = self._leases.get(key)
+            if held is not None and held.token == token:
+                self._leases[key] = held._replace(expires=0)
+
+    def lease(self, name: bytes) -> LeaseRow | None:
+        with self._open():
+            return self._leases.get(self._name_key(name))
 
     def _create(self, row: ThreadRow) -> bool:
         gone = max(self._tombstones.get(self._name_key(row.name), {}), default=0)

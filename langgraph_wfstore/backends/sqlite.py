@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
@@ -17,15 +18,28 @@ from .base import (
     Append,
     BranchRow,
     Capabilities,
+    LeaseRow,
     ObjectRow,
     RecordRow,
     Rewrite,
     Standing,
     Tail,
     ThreadRow,
+    claimed,
 )
 from .packing import pack, unpack
-from .sqlite_append import INSERT_THREAD, LAST, OBJECTS, RECORD, Appends, lookup, packed, standing
+from .sqlite_append import (
+    CREATE_LEASE,
+    INSERT_THREAD,
+    LAST,
+    OBJECTS,
+    RECORD,
+    Appends,
+    lease_of,
+    lookup,
+    packed,
+    standing,
+)
 from .sqlite_connection import Connections
 from .sqlite_queue import WriteQueue
 
@@ -287,6 +301,32 @@ class SqliteBackend:
             return True
 
         self._queue.run(work)
+
+    def claim(self, name: bytes, holder: bytes, ttl: int) -> LeaseRow:
+        key = self._name_key(name)
+        found: list[LeaseRow] = []
+
+        def work(db: sqlite3.Connection) -> bool:
+            db.execute(CREATE_LEASE)
+            found.append(claimed(lease_of(db, key), holder, time.time_ns(), ttl))
+            db.execute("INSERT OR REPLACE INTO lease VALUES (?,?,?,?)", (key, *found[0]))
+            return True
+
+        self._queue.run(work)
+        return found[0]
+
+    def release(self, name: bytes, token: int) -> None:
+        def work(db: sqlite3.Connection) -> bool:
+            db.execute("UPDATE lease SET expires = 0 WHERE name_key = ? AND token = ?", (self._name_key(name), token))
+            return True
+
+        self._queue.run(work)
+
+    def lease(self, name: bytes) -> LeaseRow | None:
+        with self._connections.reader() as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'lease'").fetchone():
+                return None
+            return lease_of(db, self._name_key(name))
 
     def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
         def work(db: sqlite3.Connection) -> bool:

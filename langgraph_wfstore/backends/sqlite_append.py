@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from .base import BRANCH, LOOKED_UP, OBJECT, REMOVAL, SWITCH, Append, ObjectRow, Standing, ThreadRow
+from .base import BRANCH, LOOKED_UP, OBJECT, REMOVAL, SWITCH, Append, LeaseRow, ObjectRow, Standing, ThreadRow
 from .packing import pack
 
 RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
@@ -93,7 +93,7 @@ class Appends:
         """Whether the thread stands as expected; it is then taken to stand as it will after the append."""
         number = batch.thread.number or 0
         found = self._standings.get(number) or standing(db, number)
-        if found is None or found != batch.expect or _run_deleted(db, batch):
+        if found is None or found != batch.expect or _run_deleted(db, batch) or self._overtaken(db, batch):
             return False
         last = batch.records[-1]
         self._standings[number] = Standing(found.epoch, found.lineage_epoch, last.seq, last.seal or last.id)
@@ -113,7 +113,7 @@ class Appends:
                 self._standings.pop(number, None)
                 if standing(db, number) != batch.expect:
                     return False
-            if _run_deleted(db, batch):
+            if _run_deleted(db, batch) or self._overtaken(db, batch):
                 return False
             _insert(db, "record", 16, _keyed(number, one.records))
             _insert(db, "object", 7, _keyed(lineage, one.objects))
@@ -135,6 +135,13 @@ class Appends:
         row.number, row.lineage = number, lineage
         return True
 
+    def _overtaken(self, db: sqlite3.Connection, batch: Append) -> bool:
+        """Whether somebody else holds the lease under which this append is made."""
+        if batch.fence is None:
+            return False
+        held = lease_of(db, self._name_key(batch.thread.name))
+        return held is None or held.token != batch.fence
+
     def _create(self, db: sqlite3.Connection, row: ThreadRow) -> tuple[int, int]:
         name_key = self._name_key(row.name)
         gone = db.execute("SELECT max(life) FROM tombstone WHERE name_key = ?", (name_key,)).fetchone()[0] or 0
@@ -149,6 +156,11 @@ class Appends:
 INSERT_THREAD = (
     "INSERT INTO thread(name, name_key, life, lineage, epoch, current, branches, nested, created) "
     "VALUES (?,?,?,?,0,?,?,?,?)"
+)
+# Who never claims a lease has no such table: files of before leases need no migration.
+CREATE_LEASE = (
+    "CREATE TABLE IF NOT EXISTS lease(name_key BLOB PRIMARY KEY, token INTEGER NOT NULL, holder BLOB NOT NULL, "
+    "expires INTEGER NOT NULL) WITHOUT ROWID"
 )
 _ADD_LINK = "INSERT OR IGNORE INTO link VALUES (?,?,?)"
 _SET_BRANCH = "INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)"
@@ -168,6 +180,12 @@ def standing(db: sqlite3.Connection, thread: int) -> Standing | None:
 def _run_deleted(db: sqlite3.Connection, batch: Append) -> bool:
     wanted = (batch.run,)
     return bool(batch.run) and db.execute("SELECT 1 FROM deleted_run WHERE hash = ?", wanted).fetchone() is not None
+
+
+def lease_of(db: sqlite3.Connection, name_key: bytes) -> LeaseRow | None:
+    """The lease of a thread id; the table must be there."""
+    found = db.execute("SELECT token, holder, expires FROM lease WHERE name_key = ?", (name_key,)).fetchone()
+    return None if found is None else LeaseRow(*found)
 
 
 def lookup(name: bytes) -> int:

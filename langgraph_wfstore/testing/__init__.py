@@ -23,6 +23,7 @@ from .contract import Contract, Reopen
 from .contract_branches import BranchesContract, BranchRunsContract
 from .contract_capture import CaptureContract, LineageContract
 from .contract_concurrency import ConcurrencyContract, EventLoopsContract
+from .contract_conflicts import ConflictsContract, LeasesContract
 from .contract_conformance import ConformanceContract
 from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
@@ -57,6 +58,8 @@ PARTS: tuple[type[Contract], ...] = (
     LatestContract,
     BranchesContract,
     BranchRunsContract,
+    ConflictsContract,
+    LeasesContract,
     ValuesContract,
     LostClassContract,
     MutationContract,
