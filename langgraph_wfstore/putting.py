@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .backends.base import BRANCH, CHECKPOINT, KEPT, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
-from .branches import Line, line_for, name_of
+from .branches import Line, line_for, name_of, plain_row
 from .canonical import Version, hex_id, utf8
 from .codec import Codec, Encoded, EncodedList
 from .errors import ConflictError, ThreadDeletedError, UnsupportedValueError
@@ -324,11 +324,6 @@ def _start(line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made
 def _switch(line: Line, checkpoint: bytes, seq: int) -> Made:
     record = SwitchRecord(line.branch.number, checkpoint)
     return plain_row(SWITCH, Kind.SWITCH, switch_body(record), seq), record
-
-
-def plain_row(number: int, kind: Kind, body: bytes, seq: int) -> RecordRow:
-    """The row of a record that is found by its number only."""
-    return RecordRow(seq, number, record_id(kind, body), KEPT, body, *(None,) * 10)
 
 
 def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Sequence[Encoded]) -> Plan | None:

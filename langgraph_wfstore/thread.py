@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from . import branching, verify
+from . import branching, retention, verify
 from .ancestry import places
 from .arguments import check_limit, checked_branch_name
 from .branching import BranchInfo
@@ -157,6 +157,18 @@ class Thread:
             CheckpointNotFoundError: nothing of it is left to go on from.
         """
         branching.switch_branch(self.store.views, self.thread_id, name)
+
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch: its name, and the checkpoints that no other branch's line has, in every namespace.
+
+        What was recorded of its runs, steps and calls stays, so that what they cost is still known; `delete_for_runs`
+        removes that too.
+
+        Raises:
+            BranchNotFoundError: the thread has no such branch.
+            ConflictError: it is the current branch, or the first one, which always stays.
+        """
+        retention.delete_branch(self.store.views, self.store.codec, self.thread_id, name)
 
     # ------------------------------------------------------------------ runs, steps, calls
 
