@@ -281,6 +281,6 @@ def _info(thread_id: str, stored: StoredCheckpoint) -> CheckpointInfo:
         step=record.step,
         ts=record.ts,
         metadata=stored.metadata,
-        writes=tuple((task_id, channel) for task_id, channel, _ in stored.writes),
+        writes=stored.written,
         _stored=stored,
     )
