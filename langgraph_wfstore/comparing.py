@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 _T = TypeVar("_T")
 Name = Callable[[int], str | None]
+
+
+class Placed(Protocol):
+    """A difference, by where it stands."""
+
+    @property
+    def before(self) -> int | None: ...
+
+    @property
+    def after(self) -> int | None: ...
+
+
+_E = TypeVar("_E", bound=Placed)
 
 
 class Edit(NamedTuple):
@@ -32,8 +45,8 @@ def edits(old: Sequence[bytes], new: Sequence[bytes], old_name: Name, new_name: 
             asked only about elements that the other side does not have.
 
     Returns:
-        what was removed, in the old order, then the rest in the new order. With `old` and `new` exchanged it is the same
-        with "added" and "removed" exchanged.
+        what was removed, in the old order, then the rest in the new order. With `old` and `new` exchanged it is the
+        same with "added" and "removed" exchanged.
     """
     pairs = aligned(old, new)
     gone = _others(len(old), (i for i, _ in pairs))
@@ -49,11 +62,11 @@ def edits(old: Sequence[bytes], new: Sequence[bytes], old_name: Name, new_name: 
     return [*(Edit("removed", i, None) for i in gone), *sorted(placed, key=lambda edit: edit.after or 0)]
 
 
-def applied(changes: Iterable[Edit], old: Sequence[_T], value: Callable[[Edit], _T]) -> list[_T]:
+def applied(changes: Iterable[_E], old: Sequence[_T], value: Callable[[_E], _T]) -> list[_T]:
     """The new sequence.
 
     Args:
-        changes: as `edits` gives them.
+        changes: as `edits` gives them, or other differences with the same places.
         old: the old sequence.
         value: the new element of a change that has a place in the new sequence.
     """
@@ -121,8 +134,6 @@ def _others(count: int, places: Iterable[int]) -> list[int]:
     return [at for at in range(count) if at not in known]
 
 
-def _without(
-    old: Sequence[int], new: Sequence[int], pairs: Sequence[tuple[int, int]]
-) -> tuple[list[int], list[int]]:
+def _without(old: Sequence[int], new: Sequence[int], pairs: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
     first, second = {i for i, _ in pairs}, {j for _, j in pairs}
     return [i for i in old if i not in first], [j for j in new if j not in second]

@@ -56,7 +56,9 @@ def test_the_differences_lead_from_the_old_list_to_the_new_one(pair: tuple[list[
 
 @settings(max_examples=200, deadline=None)
 @given(pairs)
-def test_the_differences_of_the_exchanged_lists_are_the_exchanged_differences(pair: tuple[list[Any], list[Any]]) -> None:
+def test_the_differences_of_the_exchanged_lists_are_the_exchanged_differences(
+    pair: tuple[list[Any], list[Any]],
+) -> None:
     old, new = pair
     assert sorted(between(new, old), key=repr) == sorted(map(mirrored, between(old, new)), key=repr)
 
