@@ -5,6 +5,7 @@ graph = builder.compile(checkpointer=WfStoreSaver("agent.db"))
 """
 
 from .cost import CostReport
+from .diff import Diff
 from .errors import (
     ArtifactError,
     BackendUnavailableError,
@@ -40,6 +41,7 @@ __all__ = [
     "ConflictError",
     "CostReport",
     "DecodeError",
+    "Diff",
     "IntegrityError",
     "Lineage",
     "Price",

@@ -88,6 +88,14 @@ def missing(name: bytes) -> IntegrityError:
     )
 
 
+def missing_number(number: int) -> IntegrityError:
+    """The error for an object number that a record or a list names and nobody has."""
+    return IntegrityError(
+        f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
+        "what is affected, and restore a backup"
+    )
+
+
 def load(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: Iterable[Need]) -> Loaded:
     """Fetch what references need and this process does not hold, in a bounded number of statements.
 
@@ -160,10 +168,7 @@ class _Loading:
         rows = {row.number: row for row in self._backend.numbered(self._number, numbers)} if numbers else {}
         for number in numbers:
             if number not in rows:
-                raise IntegrityError(
-                    f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
-                    "what is affected, and restore a backup"
-                )
+                raise missing_number(number)
         return rows
 
     def _resolve(self, rows: Sequence[ObjectRow]) -> None:

@@ -13,6 +13,8 @@ from .branching import BranchInfo
 from .canonical import hex_id, utf8
 from .cost import CostReport
 from .cost import report as cost_report
+from .diff import Diff
+from .diffing import diff
 from .errors import CheckpointNotFoundError
 from .impact import impact
 from .lineage import Lineage
@@ -252,6 +254,25 @@ class Thread:
         """
         self.store.views.tail(self.thread_id)
         return impact(self.store, self.thread_id, call_id)
+
+    def diff(self, a: str, b: str, pricer: Pricer | None = None) -> Diff:
+        """What differs between two branches, or checkpoints, since they had the same past.
+
+        Args:
+            a, b: names of branches, or checkpoint ids of the root namespace.
+            pricer: gives the prices, as in `cost`; without it, and without genai-prices, no price is known.
+
+        Returns:
+            the common base, and for each side its checkpoints, steps, changes by channel and element, calls and cost.
+            It prints readably. Only values that differ are decoded, when they are asked for.
+
+        Raises:
+            CheckpointNotFoundError: there is no branch and no checkpoint of that name, or it is not kept.
+            ValueError: it is the name of a branch and the id of a checkpoint.
+            ThreadNotFoundError: the thread is gone.
+        """
+        self.store.views.tail(self.thread_id)
+        return diff(self.store, self.thread_id, a, b, pricer)
 
     def verify(self, expect_head: str | None = None) -> verify.VerifyReport:
         """Recompute everything that can be recomputed: records, links, seals, objects, lists, indexes.

@@ -27,6 +27,13 @@ from .contract_conflicts import ConflictsContract, LeasesContract
 from .contract_conformance import ConformanceContract
 from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
+from .contract_diff import (
+    DiffContract,
+    DiffCostContract,
+    DiffOfCallsContract,
+    DiffOfLinesContract,
+    DiffOfStatesContract,
+)
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
@@ -67,6 +74,11 @@ PARTS: tuple[type[Contract], ...] = (
     TrueStatesContract,
     CaptureContract,
     LineageContract,
+    DiffContract,
+    DiffOfCallsContract,
+    DiffOfStatesContract,
+    DiffOfLinesContract,
+    DiffCostContract,
     GraphsContract,
     SaverErrorsContract,
     InterruptsContract,

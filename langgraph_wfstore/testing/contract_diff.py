@@ -1,0 +1,545 @@
+"""The contract of comparing two branches, or checkpoints: base, states, steps, calls, and what it costs to find out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+
+from langgraph_wfstore.backends.base import Backend
+from langgraph_wfstore.comparing import applied
+from langgraph_wfstore.diff import ChannelChange, Diff, Side
+from langgraph_wfstore.diff_values import ElementChange, Unreadable
+from langgraph_wfstore.errors import CheckpointNotFoundError, DecodeError
+from langgraph_wfstore.prices import PriceTable
+
+from .api import Api
+from .contract import Contract, DurabilityContract
+from .contract_capture import PRICES, agent_graph, asked, of, search
+from .contract_delta import Rare, delta_graph
+from .contract_graphs import CONFIG
+from .material import checkpoint_of, config_of, id_of, metadata_of, put_chain
+from .sample_graphs import Log
+from .scripted import ScriptedModel, says
+
+if TYPE_CHECKING:
+    import builtins
+
+    from langchain_core.runnables import RunnableConfig
+
+    from langgraph_wfstore import WfStoreSaver
+
+
+def nodes_of(side: Side) -> list[str]:
+    """The names of a side's steps, without LangGraph's own."""
+    return [step.node for step in side.steps if step.node != "__start__"]
+
+
+def contents(changes: Sequence[ElementChange] | None) -> list[tuple[str, Any, Any]]:
+    """The changes of a list of messages, by what these say."""
+    assert changes is not None
+    return [(c.kind, getattr(c.old, "content", None), getattr(c.new, "content", None)) for c in changes]
+
+
+def change_of(side: Side, name: str) -> ChannelChange:
+    return next(change for change in side.changes if change.name == name)
+
+
+def statuses(diff: Diff) -> dict[str, str]:
+    return {channel.name: channel.status for channel in diff.channels}
+
+
+def counted(saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the engine is asked from now on, by verb, and how many rows it gives."""
+    found: Counter[str] = Counter()
+    backend = saver.store.backend
+    verbs = [name for name in vars(Backend) if not name.startswith("_") and callable(getattr(backend, name, None))]
+
+    def counting(name: str, verb: Any) -> Any:
+        def counted_verb(*args: Any, **kwargs: Any) -> Any:
+            found["statements"] += 1
+            found[name] += 1
+            answer = verb(*args, **kwargs)
+            found["rows"] += len(answer) if isinstance(answer, list) else 0
+            return answer
+
+        return counted_verb
+
+    for name in verbs:
+        monkeypatch.setattr(backend, name, counting(name, getattr(backend, name)))
+    return found
+
+
+def put_after(api: Api, config: RunnableConfig, step: int, version: int, **values: Any) -> RunnableConfig:
+    """Puts a checkpoint with these channels, all at this version."""
+    return api.put(config, checkpoint_of(values, dict.fromkeys(values, version)), metadata_of(step))
+
+
+def forked(api: Api, saver: WfStoreSaver, base: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> Diff:
+    """Puts a base and two states that follow it, and compares these."""
+    start = put_after(api, config_of(), 0, 1, **base)
+    first, second = (id_of(put_after(api, start, 1, 2, **values)) for values in (a, b))
+    found = of(saver).diff(first, second)
+    assert found.base == id_of(start)
+    return found
+
+
+class DiffContract(DurabilityContract):
+    """What is compared of graphs that ran, under each durability of the second branch."""
+
+    def test_two_branches_of_an_agent(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
+        answers = [says("look", "m1", ("search", {"q": "x"}, "c1")), says("it is x", "m2")]
+        answers += [says("look", "m3", ("search", {"q": "y"}, "c2")), says("it is y", "m4", tokens=(20, 7))]
+        graph = agent_graph(saver, ScriptedModel(answers=answers), search)
+        api.invoke(graph, asked(), CONFIG, durability="async")
+        start = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",) and len(s.values["messages"]) == 1)
+        question = HumanMessage("what is y?", id=start.values["messages"][0].id)
+        api.invoke(graph, None, api.update_state(graph, start.config, {"messages": [question]}), durability=durability)
+        found = of(saver).diff("main", "fork-1", pricer=PRICES)
+        assert found.base == start.config["configurable"]["checkpoint_id"]
+        assert nodes_of(found.a) == nodes_of(found.b) == ["agent", "tools", "agent"]
+        assert [len(found.a.checkpoints), len(found.b.checkpoints)] == [3, 2 if durability == "exit" else 4]
+        assert found.a.checkpoints[-1].checkpoint_id == found.a.checkpoint_id != found.b.checkpoint_id
+        assert contents(change_of(found.a, "messages").elements) == [
+            ("added", None, "look"),
+            ("added", None, "found x"),
+            ("added", None, "it is x"),
+        ]
+        assert contents(change_of(found.b, "messages").elements)[0] == ("changed", "what is x?", "what is y?")
+        assert statuses(found) == {"messages": "both differently"}
+        (pair,) = found.tool_calls
+        assert pair.kind == "changed arguments" and pair.a is not None and pair.b is not None
+        assert (pair.a.input, pair.b.input) == ({"q": "x"}, {"q": "y"})
+        assert (found.a.cost.calls, found.a.cost.input, found.b.cost.input, found.b.cost.output) == (2, 20, 30, 12)
+        assert found.a.cost.cost is not None and found.b.cost.cost is not None
+        assert found.a.cost.cost < found.b.cost.cost and 0 < found.a.model_seconds <= found.a.seconds
+
+    def test_a_superstep_that_ran_twice_belongs_to_each_branch_by_its_run(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        model = ScriptedModel(answers=[says(text, f"m{at}") for at, text in enumerate(("first", "second", "third"))])
+        graph = agent_graph(saver, model)
+        api.invoke(graph, asked(), CONFIG, durability="async")
+        before = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",))
+        for _ in range(2):
+            api.invoke(graph, None, before.config, durability=durability)
+        thread = of(saver)
+        for a, b, outputs in (
+            ("main", "fork-1", ["first", "second"]),
+            ("fork-2", "main", ["third", "first"]),
+            ("fork-1", "fork-2", ["second", "third"]),
+        ):
+            found = thread.diff(a, b)
+            assert found.base == before.config["configurable"]["checkpoint_id"]
+            sides = (found.a, found.b)
+            assert [[s.output["messages"][0].content for s in side.steps] for side in sides] == [[o] for o in outputs]
+            assert [[c.output.content for c in side.calls] for side in sides] == [[o] for o in outputs]
+
+    def test_a_branch_that_begins_within_a_run(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
+        """The run's first supersteps came before the branches part."""
+        answers = [says("look", "m1", ("search", {"q": "x"}, "c1")), says("it is x", "m2"), says("no, y", "m3")]
+        graph = agent_graph(saver, ScriptedModel(answers=answers), search)
+        api.invoke(graph, asked(), CONFIG, durability="async")
+        late = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",) and len(s.values["messages"]) == 3)
+        api.invoke(graph, None, late.config, durability=durability)
+        found = of(saver).diff("main", "fork-1")
+        assert [[c.output.content for c in side.calls] for side in (found.a, found.b)] == [["it is x"], ["no, y"]]
+        assert nodes_of(found.a) == nodes_of(found.b) == ["agent"] and found.tool_calls == ()
+
+    def test_a_failed_attempt_belongs_to_the_branch_that_it_was_made_on(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        model = ScriptedModel(answers=[says("first", "m1"), RuntimeError("no capacity"), says("second", "m2")])
+        graph = agent_graph(saver, model)
+        api.invoke(graph, asked(), CONFIG, durability="async")
+        start = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",))
+        changed = api.update_state(graph, start.config, {"messages": [HumanMessage("and y?")]})
+        with pytest.raises(RuntimeError):
+            api.invoke(graph, None, changed, durability=durability)
+        api.invoke(graph, None, CONFIG, durability=durability)
+        found = of(saver).diff("main", "fork-1")
+        assert [step.status for step in found.a.steps] == ["ok"]
+        assert [step.status for step in found.b.steps] == ["error", "ok"]
+
+    def test_an_interrupt_at_the_end_of_a_branch(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
+        def ask(state: Log) -> Log:
+            return {"log": [f"said {interrupt('sure?')}"]}
+
+        builder = StateGraph(Log).add_node("ask", ask).add_node("go", lambda s: {"note": s["log"][-1]})
+        graph = builder.add_edge(START, "ask").add_edge("ask", "go").compile(checkpointer=saver)
+        api.invoke(graph, {"log": ["in"]}, CONFIG, durability=durability)
+        paused = api.get_state(graph, CONFIG)
+        api.invoke(graph, Command(resume="yes"), CONFIG, durability=durability)
+        api.invoke(graph, None, api.update_state(graph, paused.config, {"log": ["again"]}), durability=durability)
+        found = of(saver).diff("main", "fork-1")
+        assert [(step.node, step.status) for step in found.a.steps] == [("ask", "ok"), ("go", "ok")]
+        assert [(step.node, step.status) for step in found.b.steps] == [("ask", "interrupted")]
+        assert statuses(found) == {"log": "both differently", "note": "only a"}
+
+    def test_the_steps_of_sub_graphs_count_with_the_step_that_they_run_in(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        model = ScriptedModel(answers=[says("first", "m1"), says("second", "m2")])
+        inner = agent_graph(None, model)  # type: ignore[arg-type]  # it takes its parent's saver
+        builder = StateGraph(MessagesState).add_node("outer", inner).add_edge(START, "outer")
+        graph = builder.compile(checkpointer=saver)
+        api.invoke(graph, asked(), CONFIG, durability="async")
+        before = next(s for s in api.history(graph, CONFIG) if s.next == ("outer",))
+        changed = api.update_state(graph, before.config, {"messages": [HumanMessage("more")]})
+        api.invoke(graph, None, changed, durability=durability)
+        found = of(saver).diff("main", "fork-1")
+        assert nodes_of(found.a) == nodes_of(found.b) == ["outer", "agent"]
+        assert [[c.output.content for c in side.calls] for side in (found.a, found.b)] == [["first"], ["second"]]
+
+
+class DiffOfCallsContract(Contract):
+    """Tool calls of two branches, matched."""
+
+    def test_calls_are_matched_by_name_arguments_and_order(self, api: Api, saver: WfStoreSaver) -> None:
+        told: Counter[str] = Counter()
+
+        @tool
+        def count(of: str) -> str:
+            """Counts what is asked for."""
+            told[of] += 1
+            if of == "broken":
+                raise ValueError(f"cannot count: {told[of]}")
+            return str(told[of])
+
+        first = (("search", {"q": "x"}, "c1"), ("count", {"of": "a"}, "c2"), ("search", {"q": "old"}, "c3"))
+        second = (("search", {"q": "new"}, "d1"), ("count", {"of": "a"}, "d2"), ("search", {"q": "x"}, "d3"))
+        more = (*second, ("search", {"q": "x"}, "d4"), ("count", {"of": "broken"}, "d5"))
+        calls = [says("", "m1", *first, ("count", {"of": "broken"}, "c4")), says("done", "m2")]
+        model = ScriptedModel(answers=[*calls, says("", "m3", *more), says("done", "m4")])
+        graph = agent_graph(saver, model, search, count)
+        api.invoke(graph, asked(), CONFIG, durability="sync")
+        before = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",) and len(s.values["messages"]) == 1)
+        api.invoke(graph, None, before.config, durability="sync")
+        found = of(saver).diff("main", "fork-1")
+        assert sorted((pair.kind, pair.name) for pair in found.tool_calls) == [
+            ("changed arguments", "search"),
+            ("changed result", "count"),
+            ("changed result", "count"),
+            ("only b", "search"),
+            ("same", "search"),
+        ]
+        (same,) = (pair for pair in found.tool_calls if pair.kind == "same")
+        assert same.a is not None and same.b is not None and same.a.input == same.b.input == {"q": "x"}
+        assert same.b.tool_call_id == "d3"
+        mirrored = of(saver).diff("fork-1", "main").tool_calls
+        kinds = {"only a": "only b", "only b": "only a"}
+        there = {(p.kind, p.a and p.a.call_id, p.b and p.b.call_id) for p in found.tool_calls}
+        back = {(kinds.get(p.kind, p.kind), p.b and p.b.call_id, p.a and p.a.call_id) for p in mirrored}
+        assert there == back and len(there) == len(found.tool_calls)
+
+    def test_a_model_without_a_price_is_named(self, api: Api, saver: WfStoreSaver) -> None:
+        graph = agent_graph(saver, ScriptedModel(answers=[says("first", "m1"), says("second", "m2")]))
+        api.invoke(graph, asked(), CONFIG, durability="sync")
+        before = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",))
+        api.invoke(graph, None, before.config, durability="sync")
+        found = of(saver).diff("main", "fork-1", pricer=PriceTable({}))
+        assert found.b.cost.cost is None and found.b.cost.unpriced == ("scripted-1-answering (scripts)",)
+        assert "known for scripted-1-answering (scripts)" in str(found)
+
+
+class DiffOfStatesContract(Contract):
+    """Channels of two states and of the base, by value, element and key."""
+
+    def test_a_channel_on_both_sides(self, api: Api, saver: WfStoreSaver) -> None:
+        base = {"same": 1, "a": 1, "b": 1, "alike": 1, "differently": 1, "gone": 1, "branch:to:x": None}
+        a = {"same": 1, "a": 2, "b": 1, "alike": 2, "differently": 2, "come": 1, "branch:to:y": None}
+        b = {"same": 1, "a": 1, "b": 2, "alike": 2, "differently": 3, "gone": 1}
+        found = forked(api, saver, base, a, b)
+        assert statuses(found) == {
+            "a": "only a",
+            "alike": "both alike",
+            "b": "only b",
+            "come": "only a",
+            "differently": "both differently",
+            "gone": "only a",
+            "same": "same",
+        }
+        assert [(c.name, c.kind, c.old, c.new) for c in found.a.changes] == [
+            ("a", "changed", 1, 2),
+            ("alike", "changed", 1, 2),
+            ("come", "added", None, 1),
+            ("differently", "changed", 1, 2),
+            ("gone", "removed", 1, None),
+        ]
+        between = found.channel("differently").between
+        assert between is not None and (between.old, between.new) == (2, 3)
+        assert found.channel("alike").between is None
+        with pytest.raises(ValueError, match="no channel 'nothing' on either side; there are 'a', 'alike'"):
+            found.channel("nothing")
+
+    @pytest.mark.parametrize("size", [3, 40, 4000], ids=str)
+    @pytest.mark.parametrize("kind", ["numbers", "short", "long", "messages", "mixed"])
+    def test_the_elements_of_lists(self, api: Api, saver: WfStoreSaver, kind: str, size: int) -> None:
+        if size > 1000 and kind in ("mixed", "short"):
+            size = 400
+
+        def element(at: int | str) -> Any:
+            if kind == "numbers":
+                return at if isinstance(at, int) else 10**6
+            if kind == "messages":
+                return AIMessage(f"says {at}", id=f"m{at}")
+            long = kind == "long" or (kind == "mixed" and isinstance(at, int) and at % 3 == 0)
+            return f"text {at}" * (20 if long else 8)
+
+        old = [element(at) for at in range(size)]
+        a = [*old[:1], element("put between"), *old[1:-1]]
+        b = [*old, element("put at the end")]
+        found = forked(api, saver, {"list": old}, {"list": a}, {"list": b})
+        changes = change_of(found.a, "list").elements
+        assert changes is not None
+        assert [(c.kind, c.before, c.after) for c in changes] == [("removed", size - 1, None), ("added", None, 1)]
+        assert (changes[0].old, changes[1].new) == (old[-1], element("put between"))
+        (added,) = change_of(found.b, "list").elements or ()
+        assert (added.kind, added.after, added.new) == ("added", size, element("put at the end"))
+        between = found.channel("list").between
+        assert between is not None and between.elements is not None
+        assert applied(between.elements, a, lambda change: change.new) == b
+
+    def test_a_list_that_begins_and_one_that_is_gone(self, api: Api, saver: WfStoreSaver) -> None:
+        texts = [f"text {at}" * 20 for at in range(9)]
+        found = forked(api, saver, {"old": texts}, {"new": texts}, {"old": texts, "empty": []})
+        added, removed = change_of(found.a, "new").elements, change_of(found.a, "old").elements
+        assert added is not None and [(c.kind, c.new) for c in added] == [("added", text) for text in texts]
+        assert removed is not None and [(c.kind, c.old) for c in removed] == [("removed", text) for text in texts]
+        assert change_of(found.b, "empty").elements == () and change_of(found.b, "empty").new == []
+
+    def test_messages_belong_together_by_their_id(self, api: Api, saver: WfStoreSaver) -> None:
+        old = [HumanMessage(f"says {at}", id=f"m{at}") for at in range(20)]
+        edited = HumanMessage("says it otherwise", id="m7")
+        a = [*old[:7], edited, *old[8:19]]
+        b = [old[5], *old[:5], *old[6:]]
+        found = forked(api, saver, {"messages": old}, {"messages": a}, {"messages": b})
+        changes = change_of(found.a, "messages").elements
+        assert contents(changes) == [("removed", "says 19", None), ("changed", "says 7", "says it otherwise")]
+        assert changes is not None and (changes[1].before, changes[1].after, changes[1].id) == (7, 7, "m7")
+        (moved,) = change_of(found.b, "messages").elements or ()
+        assert (moved.kind, moved.before, moved.after) == ("moved", 5, 0)
+
+    def test_the_keys_of_dicts(self, api: Api, saver: WfStoreSaver) -> None:
+        texts = [f"text {at}" * 20 for at in range(9)]
+        old = {"same": 1, "text": "old", "long": texts, "other": texts[::-1], "gone": 2.5}
+        new = {"text": "new", "long": [*texts, "more"], "other": texts[::-1], "same": 1, "come": {"in": 1}}
+        base = {"facts": old, "few": {"a": 1}}
+        found = forked(api, saver, base, {"facts": new}, {"facts": old, "few": {}})
+        keys = change_of(found.a, "facts").keys
+        assert keys is not None and [(c.kind, c.key, c.old, c.new) for c in keys] == [
+            ("changed", "text", "old", "new"),
+            ("changed", "long", texts, [*texts, "more"]),
+            ("removed", "gone", 2.5, None),
+            ("added", "come", None, {"in": 1}),
+        ]
+        assert [(c.kind, c.key) for c in change_of(found.b, "few").keys or ()] == [("removed", "a")]
+        assert change_of(found.a, "facts").elements is None and change_of(found.b, "few").elements is None
+
+    def test_a_value_that_cannot_be_decoded_is_shown_as_such(
+        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts = [f"text {at}" * 20 for at in range(9)]
+        base = {"a": 1, "l": texts}
+        found = forked(api, saver, base, {"a": 2, "l": [*texts, "x" * 99]}, base)
+
+        def broken(*_: Any) -> Any:
+            raise DecodeError("it is broken")
+
+        monkeypatch.setattr(type(saver.store.codec), "decode", broken)
+        assert change_of(found.a, "a").new == Unreadable("it is broken")
+        assert "<unreadable: it is broken>" in str(found)
+        (added,) = change_of(found.a, "l").elements or ()
+        assert added.new == Unreadable("it is broken")
+        (plain, _) = json.loads(json.dumps(found.as_dict()))["a"]["changes"]
+        assert plain["new"] == {"wfstore.unreadable": "it is broken"}
+
+    def test_a_delta_channel_is_named_and_not_guessed(self, api: Api, saver: WfStoreSaver) -> None:
+        graph = delta_graph(saver, Rare)
+        api.invoke(graph, {"log": ["in"]}, CONFIG, durability="sync")
+        before = next(s for s in api.history(graph, CONFIG) if s.next == ("second",))
+        api.invoke(graph, None, api.update_state(graph, before.config, {"count": 9}), durability="sync")
+        found = saver.store.thread("t").diff("main", "fork-1")
+        assert statuses(found) == {"count": "only b", "log": "unknown"}
+        assert "delta channel" in change_of(found.a, "log").new.reason and "unknown: log" in str(found)
+
+
+class DiffOfLinesContract(Contract):
+    """What may be asked for, and where two lines come from."""
+
+    def test_a_checkpoint_and_one_behind_it(self, api: Api, saver: WfStoreSaver) -> None:
+        ids = [id_of(config) for config in put_chain(api, 6)]
+        found = of(saver).diff(ids[1], ids[4])
+        assert (found.base, found.a.checkpoints, found.a.changes) == (ids[1], (), ())
+        assert [item.checkpoint_id for item in found.b.checkpoints] == ids[2:5]
+        assert [item.step for item in found.b.checkpoints] == [2, 3, 4] and found.b.branch == "main"
+        assert statuses(found) == {"list": "only b", "n": "only b"}
+
+    def test_a_checkpoint_does_not_differ_from_itself(self, api: Api, saver: WfStoreSaver) -> None:
+        last = id_of(put_chain(api, 3)[-1])
+        found = of(saver).diff("main", last)
+        assert found.empty and found.base == last and "no difference" in str(found)
+        for side in (found.a, found.b):
+            assert (side.checkpoints, side.changes, side.steps, side.calls, side.cost.calls) == ((), (), (), (), 0)
+        assert set(statuses(found).values()) == {"same"} and found.tool_calls == ()
+
+    def test_the_other_way_round_it_is_the_mirror_image(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_chain(api, 3)
+        put_chain(api, 3, after=stored[0])
+        thread = of(saver)
+        there, back = thread.diff("main", "fork-1").as_dict(), thread.diff("fork-1", "main").as_dict()
+        swapped = {"only a": "only b", "only b": "only a"}
+        assert there["base"] == back["base"] and (there["a"], there["b"]) == (back["b"], back["a"])
+        assert there["channels"] == [c | {"status": swapped.get(c["status"], c["status"])} for c in back["channels"]]
+
+    def test_the_base_of_a_fork_of_a_fork(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_chain(api, 4)
+        first = put_chain(api, 4, after=stored[1])
+        put_chain(api, 2, after=first[1])
+        thread = of(saver)
+        assert thread.diff("fork-2", "fork-1").base == id_of(first[1])
+        assert thread.diff("fork-2", "main").base == id_of(stored[1])
+        assert [
+            len(side.checkpoints) for side in (thread.diff("fork-2", "main").a, thread.diff("fork-2", "main").b)
+        ] == [
+            4,
+            2,
+        ]
+
+    def test_two_checkpoints_that_have_nothing_in_common(self, api: Api, saver: WfStoreSaver) -> None:
+        put_after(api, config_of(), 0, 1, value=1)
+        other = put_after(api, config_of(), 0, 1, value=2)
+        found = of(saver).diff("main", id_of(other))
+        assert found.base is None and "nothing in common" not in str(found) and "no checkpoint in common" in str(found)
+        assert [(c.name, c.kind, c.new) for c in (*found.a.changes, *found.b.changes)] == [
+            ("value", "added", 1),
+            ("value", "added", 2),
+        ]
+
+    def test_what_is_not_there_is_said(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_chain(api, 3)
+        inner = id_of(put_chain(api, 1, ns="sub:1")[0])
+        thread = of(saver)
+        for name in ("nothing", inner, ""):
+            with pytest.raises(
+                CheckpointNotFoundError, match=r"no branch and no checkpoint .* its branches are 'main'"
+            ):
+                thread.diff("main", name)
+        with pytest.raises(TypeError, match="branch names, str, not NoneType"):
+            thread.diff(None, "main")  # type: ignore[arg-type]  # what a caller without types may do
+        saver.store.prune(["t"])
+        with pytest.raises(CheckpointNotFoundError, match="is not kept: it was pruned"):
+            thread.diff(id_of(stored[0]), "main")
+
+    def test_a_name_that_is_both_is_not_guessed(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_chain(api, 3)
+        name = id_of(stored[1])
+        put_chain(api, 1, after={"configurable": {**stored[0]["configurable"], "branch": name}})
+        assert name in [head.name.decode() for head in saver.store.views.of("t").heads.values()]
+        with pytest.raises(ValueError, match="both a branch and a checkpoint id"):
+            of(saver).diff("main", name)
+
+    def test_where_the_base_was_pruned_an_earlier_one_or_none_takes_its_place(
+        self, api: Api, saver: WfStoreSaver
+    ) -> None:
+        stored = put_chain(api, 4)
+        put_chain(api, 3, after=stored[1])
+        saver.store.prune(["t"])
+        found = of(saver).diff("main", "fork-1")
+        assert found.base is None and (found.a.removed, found.b.removed) == (1, 2)
+        assert [len(side.checkpoints) for side in (found.a, found.b)] == [1, 1]
+        assert "no common checkpoint is kept" in str(found) and "2 checkpoints not kept any more" in str(found)
+
+    def test_it_prints_the_same_with_and_without_rich(self, api: Api, saver: WfStoreSaver) -> None:
+        console = pytest.importorskip("rich.console").Console(width=200)
+        stored = put_chain(api, 30)
+        put_chain(api, 40, after=stored[1])
+        found = of(saver).diff("main", "fork-1")
+        with console.capture() as captured:
+            console.print(found)
+        plain, rich = (
+            [line.lstrip(" │├└─").rstrip() for line in text.splitlines()] for text in (str(found), captured.get())
+        )
+        assert plain == rich and "a: main: 28 checkpoints, 0 steps in 0.000 s" in plain
+        assert any(line.startswith("… and") for line in plain)
+
+
+class DiffCostContract(Contract):
+    """It costs what differs."""
+
+    @staticmethod
+    def _of_a_chat(
+        api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, length: int
+    ) -> tuple[Counter[str], builtins.int]:
+        """What is asked of the engine, and how much is decoded, to compare two answers to a chat of this length."""
+        thread_id = f"chat of {length}"
+        messages: list[Any] = []
+        config = config_of(thread_id)
+        for at in range(length):
+            messages.append(HumanMessage(f"says {at}" * 20, id=f"m{at}"))
+            config = put_after(api, config, at, at + 1, messages=list(messages), other={"a": at})
+        for answer in ("one", "other"):
+            put_after(
+                api, config, length, length + 1, messages=[*messages, AIMessage(answer * 20, id=answer)], other={"a": 0}
+            )
+        with monkeypatch.context() as patch:
+            opened = saver.store
+            opened.views.forget(opened.views.of(thread_id))
+            opened.views.shelf.clear()
+            found = counted(saver, patch)
+            decoded: list[None] = []
+            decode = type(opened.codec).decode
+
+            def decoding(self: Any, leaf: Any) -> Any:
+                decoded.append(None)
+                return decode(self, leaf)
+
+            patch.setattr(type(opened.codec), "decode", decoding)
+            text = str(opened.thread(thread_id).diff("main", "fork-1"))
+        assert "+ [" in text and "ai: one" in text and "ai: other" in text
+        return found, len(decoded)
+
+    def test_a_long_common_past_costs_nothing(
+        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        short, few = self._of_a_chat(api, saver, monkeypatch, 20)
+        long, many = self._of_a_chat(api, saver, monkeypatch, 1000)
+        assert long["statements"] <= short["statements"] and many == few
+        assert long["rows"] <= short["rows"] + 2
+
+    def test_long_sides_are_read_in_pages(self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch) -> None:
+        stored = put_chain(api, 2)
+        at = [stored[0], stored[1]]
+        for number in range(300):  # two lines that grow by turns
+            for side in (0, 1):
+                at[side] = put_after(api, at[side], number + 2, number + 3, n=number)
+        found = counted(saver, monkeypatch)
+        compared = of_quietly(saver).diff(id_of(at[0]), id_of(at[1]))
+        assert compared.base == id_of(stored[0])
+        assert [len(side.checkpoints) for side in (compared.a, compared.b)] == [300, 301]
+        assert found["statements"] <= 30
+
+    def test_many_branches_of_one_checkpoint_are_not_read(
+        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        graph = agent_graph(saver, ScriptedModel(answers=[says(f"answer {at}", f"m{at}") for at in range(20)]))
+        api.invoke(graph, asked(), CONFIG, durability="sync")
+        before = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",))
+        for _ in range(19):
+            api.invoke(graph, None, before.config, durability="sync")
+        found = counted(saver, monkeypatch)
+        compared = of_quietly(saver).diff("fork-3", "fork-12")
+        assert [c.output.content for c in (*compared.a.calls, *compared.b.calls)] == ["answer 3", "answer 12"]
+        assert found["of_runs"] == 1
+
+
+def of_quietly(saver: WfStoreSaver) -> Any:
+    """The thread, without verifying it: that would be counted."""
+    return saver.store.thread("t")
