@@ -14,12 +14,15 @@ from .errors import (
     ConflictError,
     DecodeError,
     IntegrityError,
+    MergeConflictError,
     ThreadDeletedError,
     ThreadNotFoundError,
     UnsupportedValueError,
     WfStoreError,
 )
 from .lineage import Lineage
+from .merge import Merge
+from .merging import Conflict
 from .prices import Price, PriceTable
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
@@ -37,11 +40,14 @@ __all__ = [
     "CallNotFoundError",
     "CheckpointInfo",
     "CheckpointNotFoundError",
+    "Conflict",
     "ConflictError",
     "CostReport",
     "DecodeError",
     "IntegrityError",
     "Lineage",
+    "Merge",
+    "MergeConflictError",
     "Price",
     "PriceTable",
     "Problem",

@@ -28,6 +28,7 @@ class StoredCheckpoint:
     Attributes:
         parent: id of the nearest ancestor that is kept, None at the root.
         writes: (task id, channel, value), ordered by task path, task id and index.
+        merged: of a merge the id of its second parent, which may have been removed since.
     """
 
     record: CheckpointRecord
@@ -37,6 +38,7 @@ class StoredCheckpoint:
     metadata: dict[str, Any]
     extra: dict[str, Any]
     writes: list[tuple[str, str, Any]]
+    merged: str | None = None
 
     @property
     def versions(self) -> dict[str, Version]:
@@ -56,6 +58,7 @@ class Outline:
     parent: str | None
     writes: tuple[tuple[WriteRecord, Write], ...]
     numbers: dict[bytes, int]
+    merged: str | None = None
 
     def needs(self) -> Iterable[Need]:
         """Every value it names."""
@@ -296,4 +299,5 @@ def decode_checkpoint(codec: Codec, thread: str, outline: Outline, loaded: Loade
         metadata=read("metadata", record.metadata),
         extra={} if record.extra is None else read("further keys", record.extra),
         writes=[(r.task_id, w.channel, read(f"write to channel {w.channel!r}", w.value)) for r, w in outline.writes],
+        merged=outline.merged,
     )
