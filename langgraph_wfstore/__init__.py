@@ -15,12 +15,15 @@ from .errors import (
     ConflictError,
     DecodeError,
     IntegrityError,
+    MergeConflictError,
     ThreadDeletedError,
     ThreadNotFoundError,
     UnsupportedValueError,
     WfStoreError,
 )
 from .lineage import Lineage
+from .merge import Merge
+from .merging import Conflict
 from .prices import Price, PriceTable
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
@@ -38,12 +41,15 @@ __all__ = [
     "CallNotFoundError",
     "CheckpointInfo",
     "CheckpointNotFoundError",
+    "Conflict",
     "ConflictError",
     "CostReport",
     "DecodeError",
     "Diff",
     "IntegrityError",
     "Lineage",
+    "Merge",
+    "MergeConflictError",
     "Price",
     "PriceTable",
     "Problem",

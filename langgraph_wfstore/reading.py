@@ -34,6 +34,7 @@ class Outline:
     parent: str | None
     writes: tuple[tuple[WriteRecord, Write], ...]
     numbers: dict[bytes, int]
+    merged: str | None = None
 
     def needs(self) -> Iterable[Need]:
         """Every value it names."""
@@ -268,6 +269,7 @@ class StoredCheckpoint:
 
     Attributes:
         parent: id of the nearest ancestor that is kept, None at the root.
+        merged: of a merge the id of its second parent, which may have been removed since.
         written: (task id, channel) of its writes, ordered by task path, task id and index.
 
     Raises:
@@ -282,6 +284,7 @@ class StoredCheckpoint:
         self.record = outline.record
         self.record_id = outline.record_id
         self.parent = outline.parent
+        self.merged = outline.merged
         self.written = tuple((record.task_id, write.channel) for record, write in outline.writes)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from .diffing import diff
 from .errors import CheckpointNotFoundError
 from .impact import impact
 from .lineage import Lineage
+from .merge import Merge, merge
+from .merging import Resolve
 from .prices import Pricer
 from .reading import StoredCheckpoint
 from .traces import CallInfo, RunInfo, StepInfo, Traces, checked_kind
@@ -34,6 +37,7 @@ class CheckpointInfo:
     Attributes:
         record_id: `sha256:...` of its record.
         parent_id: the nearest ancestor that is kept.
+        merged: of a merge the id of the other parent, what was merged; it may have been removed since. Else None.
         writes: (task id, channel) of the writes that are stored for the next superstep.
     """
 
@@ -47,6 +51,7 @@ class CheckpointInfo:
     ts: str
     metadata: dict[str, Any]
     writes: tuple[tuple[str, str], ...]
+    merged: str | None
     _stored: StoredCheckpoint
 
     @cached_property
@@ -274,6 +279,35 @@ class Thread:
         self.store.views.tail(self.thread_id)
         return diff(self.store, self.thread_id, a, b, pricer)
 
+    def merge(
+        self, source: str, into: str | None = None, *, resolve: Resolve = None, append: Collection[str] = ()
+    ) -> Merge:
+        """Merge one line of the thread into another, three-way against their nearest common ancestor.
+
+        A channel that one side changed takes that side's value. Of one that both changed, lists and dicts are joined by
+        element if a reducer that the run recorded, or `append`, says that they may be. Everything else is a conflict.
+        What runs next stays what it was. Nothing of the source's sub-graphs and unfinished tasks is taken over.
+
+        Args:
+            source: a branch, or the id of a checkpoint of the root namespace.
+            into: the branch that goes on from the merge; None for the current one.
+            resolve: what to do about conflicts: "ours", "theirs", a function of (channel, base, ours, theirs) that
+                gives the value, called anew if a branch moves meanwhile, or a dict of these by channel.
+            append: channels whose lists and dicts are joined, whatever is recorded of their reducers.
+
+        Returns:
+            what was done: the new checkpoint, with both parents, and what was taken per channel. If the branch has
+            everything of the source, nothing is put, and it says so.
+
+        Raises:
+            MergeConflictError: both sides changed the same; it lists all conflicts, and nothing was written.
+            BranchNotFoundError: there is no such branch, or no such checkpoint.
+            CheckpointNotFoundError: a branch has no checkpoint.
+            ConflictError: the branch has unfinished tasks whose results the merge would lose.
+            ValueError: `resolve` is something else, or `append` names a channel that is not there.
+        """
+        return merge(self.store, self.thread_id, source, into, resolve, append)
+
     def verify(self, expect_head: str | None = None) -> verify.VerifyReport:
         """Recompute everything that can be recomputed: records, links, seals, objects, lists, indexes.
 
@@ -303,5 +337,6 @@ def _info(thread_id: str, stored: StoredCheckpoint) -> CheckpointInfo:
         ts=record.ts,
         metadata=stored.metadata,
         writes=stored.written,
+        merged=stored.merged,
         _stored=stored,
     )

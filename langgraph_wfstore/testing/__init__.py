@@ -38,6 +38,7 @@ from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
 from .contract_listing import IterationContract, ListingContract
+from .contract_merge import MergeConflictContract, MergeContract, MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
@@ -89,6 +90,10 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteForRunsContract,
     PruneContract,
     CopiesContract,
+    MergeContract,
+    MergeConflictContract,
+    MergeScheduleContract,
+    MergeStorageContract,
     ConcurrencyContract,
     EventLoopsContract,
     VerifyContract,
