@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .infos import CallInfo
 from .printing import lineage_text, lineage_tree, shortened
-from .traces import CallInfo
 
 
 @dataclass(slots=True)

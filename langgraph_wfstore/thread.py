@@ -15,10 +15,11 @@ from .cost import CostReport
 from .cost import report as cost_report
 from .errors import CheckpointNotFoundError
 from .impact import impact
+from .infos import CallInfo, RunInfo, StepInfo, checked_kind
 from .lineage import Lineage
 from .prices import Pricer
 from .reading import StoredCheckpoint
-from .traces import CallInfo, RunInfo, StepInfo, Traces, checked_kind
+from .traces import Traces
 from .why import why
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from .ancestry import Ancestry
 from .backends.base import RecordRow
 from .errors import CheckpointNotFoundError
+from .infos import TRUNCATED, CallInfo, RunInfo, StepInfo
 from .lineage import Lineage, Link, call_link
 from .normal import content_key, hash_of, message
 from .printing import shortened
 from .reading import StoredCheckpoint
 from .records import CallRecord, EndRecord, RunRecord, StepRecord
 from .trace import link as link_to
-from .traces import TRUNCATED, CallInfo, RunInfo, StepInfo, Trace, Traces
+from .traces import Trace, Traces
 from .view import Entry, read_rows
 
 if TYPE_CHECKING:

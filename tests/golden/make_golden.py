@@ -183,8 +183,8 @@ def end_note(begin: trace.Note, seq: int, values: Any = None, key: bytes | None 
 def keep(store: WfStore, thread: str, *notes: trace.Note, run: str | None = None) -> None:
     """Store notes of one run, and wait until they are."""
     known = store.views.of(thread)
-    store.views.note(known, trace.NoteBatch(notes[0], notes, None, run or notes[0].record.run_id))
-    store.views.push(known, wait=True)
+    store.views.notes.add(known, trace.NoteBatch(notes[0], notes, None, run or notes[0].record.run_id))
+    store.views.notes.push(known, wait=True)
 
 
 def _traced(store: WfStore) -> None:
