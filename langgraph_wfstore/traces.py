@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .backends.base import RecordRow
@@ -55,6 +56,14 @@ class Traces:
         else:
             runs = [run_of(run_id) for run_id in run_ids]
         return Trace(self, backend.of_runs(number, runs) if runs else [])
+
+    def each(self, run_ids: Sequence[str]) -> dict[str, Trace]:
+        """Per run what is recorded of it; read together."""
+        rows: dict[int | None, list[RecordRow]] = {run_of(run_id): [] for run_id in run_ids}
+        number = self._number()
+        for row in [] if number is None else self._store.backend.of_runs(number, [run_of(name) for name in run_ids]):
+            rows[row.run].append(row)
+        return {run_id: Trace(self, rows[run_of(run_id)]) for run_id in run_ids}
 
     def linked(self, links: Sequence[int]) -> list[tuple[RecordRow, Begin | EndRecord]]:
         """The records that have one of these links."""
@@ -109,7 +118,49 @@ class Trace:
                 self.begins.append((row, record))
         order = {record.run_id: at for at, (_, record) in enumerate(self.begins) if isinstance(record, RunRecord)}
         self.begins.sort(key=lambda found: (order.get(found[1].run_id, -1), found[1].seq))
-        self._nodes = {record.step_id: record.node for _, record in self.begins if isinstance(record, StepRecord)}
+        self._steps: dict[str | None, tuple[RecordRow, StepRecord]] = {}
+        self._calls: dict[str, tuple[RecordRow, CallRecord]] = {}
+        for row, record in self.begins:
+            if isinstance(record, StepRecord):
+                self._steps[record.step_id] = row, record
+            elif isinstance(record, CallRecord):
+                self._calls[record.call_id] = row, record
+
+    def run(self, run_id: str) -> RunInfo | None:
+        """The run of that id; None if its start is not recorded."""
+        found = ((row, record) for row, record in self.begins if isinstance(record, RunRecord))
+        return next((self._run(row, record) for row, record in found if record.run_id == run_id), None)
+
+    def step(self, step_id: str | None) -> StepInfo | None:
+        """The step of that id; None if there is none."""
+        found = self._steps.get(step_id)
+        return None if found is None else self._step(*found)
+
+    def call(self, call_id: str) -> CallInfo | None:
+        """The call of that id; None if there is none."""
+        found = self._calls.get(call_id)
+        return None if found is None else self._call(*found)
+
+    def record_of(self, call: CallInfo) -> tuple[RecordRow, CallRecord]:
+        """The record of a call's start."""
+        return self._calls[call.call_id]
+
+    def calls_in(self, step_id: str) -> list[CallInfo]:
+        """The calls made in a step, without those made inside of others."""
+        return [self._call(row, call) for row, call in self._within.get((step_id, None), ())]
+
+    def calls_inside(self, call_id: str) -> list[CallInfo]:
+        """The calls made inside a call."""
+        return [self._call(row, call) for row, call in self._within.get((None, call_id), ())]
+
+    @cached_property
+    def _within(self) -> dict[tuple[str | None, str | None], list[tuple[RecordRow, CallRecord]]]:
+        """The calls by the step that they were made in directly, or the call."""
+        found: dict[tuple[str | None, str | None], list[tuple[RecordRow, CallRecord]]] = {}
+        for row, call in self._calls.values():
+            key = (call.step, None) if call.parent is None else (None, call.parent)
+            found.setdefault(key, []).append((row, call))
+        return found
 
     def runs(self) -> list[RunInfo]:
         """The runs, in the order of their arrival."""
@@ -195,7 +246,7 @@ class Trace:
             call_id=record.call_id,
             type=record.type,
             step_id=record.step,
-            node=None if record.step is None else self._nodes.get(record.step),
+            node=None if record.step not in self._steps else self._steps[record.step][1].node,
             parent=record.parent,
             name=record.name,
             provider=record.provider,
