@@ -44,7 +44,7 @@ class Evidence:
         self._runs: dict[str | None, list[tuple[RecordRow, RunRecord]]] | None = None
 
     def expect(self, links: Iterable[int]) -> None:
-        """Read at once what will be looked up by these links, and the runs that it belongs to."""
+        """Read at once what will be looked up by these links, its runs, and what models were given there."""
         unknown = list(dict.fromkeys(link for link in links if link not in self._linked))
         for start in range(0, len(unknown), _TOGETHER):
             some = set(unknown[start : start + _TOGETHER])
@@ -53,7 +53,8 @@ class Evidence:
             for row, record in found:
                 for link in some.intersection(links_of(record)):
                     self._linked[link].append((row, record))
-            self._read({record.run_id for _, record in found})
+            read = self._read({record.run_id for _, record in found})
+            self.items.expect(place for trace in read for place in trace.inputs())
 
     def linked(self, link: int) -> list[Linked]:
         """The records that have a link, in the order of their numbers."""
@@ -67,10 +68,11 @@ class Evidence:
             self._read({run_id})
         return self._traces[run_id]
 
-    def _read(self, run_ids: Iterable[str]) -> None:
+    def _read(self, run_ids: Iterable[str]) -> Iterable[Trace]:
         unknown = [run_id for run_id in run_ids if run_id not in self._traces]
-        if unknown:
-            self._traces.update(self.traces.each(unknown))
+        read = self.traces.each(unknown) if unknown else {}
+        self._traces.update(read)
+        return read.values()
 
     def runs_from(self, checkpoint_id: str | None) -> list[tuple[RecordRow, RunRecord]]:
         """The runs that started from a checkpoint, or from none."""

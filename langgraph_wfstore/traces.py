@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +144,12 @@ class Trace:
     def record_of(self, call: CallInfo) -> tuple[RecordRow, CallRecord]:
         """The record of a call's start."""
         return self._calls[call.call_id]
+
+    def inputs(self) -> Iterator[tuple[RecordRow, CallRecord, Ref]]:
+        """Where it stands what models were given."""
+        for row, call in self._calls.values():
+            if call.type == "model" and call.input is not None:
+                yield row, call, call.input
 
     def calls_in(self, step_id: str) -> list[CallInfo]:
         """The calls made in a step, without those made inside of others."""

@@ -304,7 +304,7 @@ class _Why:
     def _given_parts(self, parts: Parts) -> Iterator[Link]:
         """The elements of a list; what is shown already is not read again, and many of those side by side are one."""
         new = [at for at, name in enumerate(parts.names) if name not in self._seen]
-        values = self._evidence.items.values(parts, new)
+        values = self._evidence.items.values(parts, new) if new else {}
         self._expect([value for some in values.values() for value in some])
         shown: list[Link] = []
         for at, name in enumerate(parts.names):
