@@ -21,6 +21,7 @@ from .errors import (
     UnsupportedValueError,
     WfStoreError,
 )
+from .infos import CallInfo, RunInfo, StepInfo
 from .lineage import Lineage
 from .merge import Merge
 from .merging import Conflict
@@ -28,7 +29,6 @@ from .prices import Price, PriceTable
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
-from .traces import CallInfo, RunInfo, StepInfo
 from .verify import Problem, VerifyReport
 
 __version__ = "0.1.0"

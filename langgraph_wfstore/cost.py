@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+from .infos import CallInfo, RunInfo, StepInfo
 from .prices import GenaiPrices, Pricer
 from .records import Usage
-from .traces import CallInfo, RunInfo, StepInfo, Trace
+from .traces import Trace
 
 By = Literal["step", "node", "model", "tool", "run", "branch"]
 

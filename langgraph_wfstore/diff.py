@@ -10,8 +10,8 @@ from typing import Any
 from .cost import CostLine
 from .diff_calls import ToolCallPair
 from .diff_values import ElementChange, KeyChange, Slot, Unreadable, Values, message_id
+from .infos import CallInfo, StepInfo
 from .normal import message, normalised
-from .traces import CallInfo, StepInfo
 
 
 @dataclass(frozen=True)

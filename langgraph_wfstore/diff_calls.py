@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from .traces import CallInfo
+from .infos import CallInfo
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .cost import CostLine
     from .diff import ChannelChange, Diff, Side
     from .diff_calls import ToolCallPair
-    from .traces import CallInfo, StepInfo
+    from .infos import CallInfo, StepInfo
 
 _SHOWN = 20  # lines of one kind; whole they stand in the data
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from .diff_lines import Line, Lines
+from .infos import CallInfo, StepInfo
 from .records import RunRecord, StepRecord
-from .traces import CallInfo, StepInfo, Trace, Traces
+from .traces import Trace, Traces
 from .view import read_rows
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from .diff_values import Slot, Values
 from .prices import Pricer, PriceTable
 
 if TYPE_CHECKING:
+    from .infos import CallInfo
     from .store import WfStore
-    from .traces import CallInfo
 
 _DELTA = "counters_since_delta_snapshot"
 _UNFOLDED = "the values of a delta channel are made of its writes by its graph; ask graph.get_state for them"

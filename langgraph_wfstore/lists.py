@@ -144,7 +144,7 @@ def _difference(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[list[_Op], 
     return ops, literals
 
 
-def common_prefix(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+def common_prefix(a: tuple[object, ...], b: tuple[object, ...]) -> int:
     """The length of the common prefix, by bisection on slice equality, which runs in C."""
     low, high = 0, min(len(a), len(b))
     if a[:high] == b[:high]:

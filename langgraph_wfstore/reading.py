@@ -14,7 +14,7 @@ from .codec import Codec
 from .elements import Leaf
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
-from .lists import FLAG_BITS, FLAGS, StoredList, apply_splice, base_of, unpack_numbers
+from .lists import FLAG_BITS, StoredList, apply_splice, base_of, unpack_numbers
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
 from .shelf import Shelf
@@ -68,16 +68,16 @@ class Loaded:
         shell, holes = self._maps[ref.id]
         return codec.decode_map(self._leaves[shell], [(at, self._list(codec, name)) for at, name in holes])
 
-    def items(self, ref: Ref) -> tuple[bytes, ...] | None:
-        """The object ids of a list's elements; None if some share an object, or are cut into several."""
-        stored = self._lists[ref.id]
-        return None if any(number & FLAGS for number in stored.numbers) else stored.names
+    def stored(self, ref: Ref) -> StoredList:
+        """A list as it is stored."""
+        return self._lists[ref.id]
 
     def _list(self, codec: Codec, name: bytes) -> list[Any]:
         stored = self._lists[name]
-        return codec.decode_list(stored.names, stored.numbers, self._element, self._shelf)
+        return codec.decode_list(stored.names, stored.numbers, self.leaf, self._shelf)
 
-    def _element(self, name: bytes, number: int) -> Leaf:
+    def leaf(self, name: bytes, number: int) -> Leaf:
+        """The object of an id and number."""
         return self._leaves.get(name) or self._shelf.get(name) or self._fetch(number)
 
 
@@ -112,16 +112,21 @@ def load(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: I
     return _Loading(backend, number, lineage, shelf).run(needs)
 
 
+def load_lists(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: Iterable[Need]) -> Loaded:
+    """As `load`, for lists whose elements nobody wants to read: it fetches no object whose id is known."""
+    return _Loading(backend, number, lineage, shelf, elements=False).run(needs)
+
+
 class _Loading:
-    def __init__(self, backend: Backend, number: int, lineage: Lineage, shelf: Shelf) -> None:
+    def __init__(self, backend: Backend, number: int, lineage: Lineage, shelf: Shelf, *, elements: bool = True) -> None:
         self._backend = backend
         self._number = number
         self._lineage = lineage
         self._shelf = shelf
+        self._wants_elements = elements
         self._out = Loaded(shelf, self._fetch_one)
         self._rows: dict[int, ObjectRow] = {}
         self._by_number: dict[int, StoredList] = {}
-        self._names: dict[int, bytes] = {}
 
     def run(self, needs: Iterable[Need]) -> Loaded:
         wanted: dict[int, Ref] = {}
@@ -140,7 +145,8 @@ class _Loading:
             if row.form == OBJECT:
                 self._keep(row)
         self._resolve(lists)
-        self._elements()
+        if self._wants_elements:
+            self._elements()
         return self._out
 
     def _hold(self, name: bytes) -> bool:
@@ -184,26 +190,28 @@ class _Loading:
         flat: dict[int, list[int]] = {}
         for number in wanted:
             _flatten(number, wanted, flat)
-        self._name_items(flat)
+        named = self._name_items(set().union(*flat.values()))
         for number in sorted(wanted, key=lambda n: _depth(n, wanted)):
             row = wanted[number]
             stored = self._lineage.list(row.id)
             if stored is None:
                 base = self._by_number.get(base_of(row.data))
-                names = tuple([self._names[n >> FLAG_BITS] for n in flat[number]])
+                names = tuple(map(named.__getitem__, flat[number]))
                 stored = StoredList(number, names, tuple(flat[number]), 0 if base is None else base.depth + 1, base)
                 self._lineage.hold(row.id, stored)
             self._by_number[number] = stored
             self._out._lists[row.id] = stored
 
-    def _name_items(self, flat: dict[int, list[int]]) -> None:
+    def _name_items(self, items: set[int]) -> dict[int, bytes]:
         """The id of every item; the objects come along, since they are about to be decoded."""
-        numbers = {n >> FLAG_BITS for items in flat.values() for n in items}
-        known = self._lineage.names
-        self._names = {n: known[n] for n in numbers if n in known and self._shelf.has(known[n])}
-        for number, row in self._fetch(sorted(numbers - self._names.keys())).items():
-            self._names[number] = known[number] = row.id
+        numbers = {n >> FLAG_BITS for n in items}
+        known, has = self._lineage.names, self._shelf.has
+        wanted = self._wants_elements
+        names = {n: known[n] for n in numbers if n in known and (not wanted or has(known[n]))}
+        for number, row in self._fetch(sorted(numbers - names.keys())).items():
+            names[number] = known[number] = row.id
             self._keep(row)
+        return {n: names[n >> FLAG_BITS] for n in items}
 
     def _elements(self) -> None:
         """Objects of lists that were held, but whose objects are not any more."""

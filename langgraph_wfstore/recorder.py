@@ -12,6 +12,7 @@ from .barrier import LoopState
 from .codec import Codec, Encoded, EncodedList
 from .elements import Leaf
 from .errors import WfStoreError
+from .infos import TRUNCATED
 from .normal import content_key, hash_of, message
 from .putting import CheckpointInput, RunRead, WritesInput
 from .scopes import calling_loop, control_of, current, scopes
@@ -19,7 +20,6 @@ from .soon import soon
 from .states import RunState, cached_step, described
 from .store import WfStore
 from .trace import Note
-from .traces import TRUNCATED
 from .view import ThreadView
 from .workflow import describe
 
@@ -254,7 +254,7 @@ class Recorder:
         """Commit notes that nothing else of their thread has taken along."""
         if self.open and view.sent:
             try:
-                self.store.views.push(view, wait=False)
+                self.store.views.notes.push(view, wait=False)
             except Exception:  # noqa: BLE001  # the store was closed meanwhile, say
                 _log.debug("notes were not committed ahead of their time", exc_info=True)
 
@@ -270,9 +270,9 @@ class Recorder:
         views = self.store.views
         view = views.of(run.thread_id)
         with run.lock:  # the run's own start comes first
-            views.note(view, run.batch(notes))
+            views.notes.add(view, run.batch(notes))
         if send or wait:
-            views.push(view, wait=wait)
+            views.notes.push(view, wait=wait)
         else:
             soon(view, self._push_later)
 

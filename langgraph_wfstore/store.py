@@ -347,7 +347,7 @@ class WfStore:
         return {
             **self.backend.stats(),
             "without_deduplication": sorted(self._without_deduplication),
-            "lost_notes": self.views.lost,
+            "lost_notes": self.views.notes.lost,
             "unattributed_calls": self.unattributed_calls,
         }
 

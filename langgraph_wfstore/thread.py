@@ -18,12 +18,13 @@ from .diff import Diff
 from .diffing import diff
 from .errors import CheckpointNotFoundError
 from .impact import impact
+from .infos import CallInfo, RunInfo, StepInfo, checked_kind
 from .lineage import Lineage
 from .merge import Merge, merge
 from .merging import Resolve
 from .prices import Pricer
 from .reading import StoredCheckpoint
-from .traces import CallInfo, RunInfo, StepInfo, Traces, checked_kind
+from .traces import Traces
 from .why import why
 
 if TYPE_CHECKING:

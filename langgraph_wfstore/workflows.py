@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .ancestry import Ancestry
 from .records import EndRecord, RunRecord, StepRecord
+from .traces import Traces
 from .view import Entry, Made, read_rows
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def description_of(store: WfStore, thread_id: str, entry: Entry) -> Mapping[str,
         return None
     row, record = next(iter(described.values()))
     assert record.description is not None
-    found = ancestry.load(row, record, record.description).value(store.codec, record.description)
+    found = Traces(store, thread_id).value(row, record, record.description)
     return found if isinstance(found, Mapping) else None
 
 

@@ -149,8 +149,8 @@ def _open(saver: WfStoreSaver) -> None:
     notes.append(Note(step._replace(step_id="s2", seq=5, task_id="u")))
     notes.append(Note(call._replace(call_id="c2", seq=6, step="s2", tool_call_id="another call")))
     for note in notes:  # one by one: an end names the record that it ends
-        saver.store.views.note(view, NoteBatch(note, [note], None, None))
-    saver.store.views.push(view, wait=True)
+        saver.store.views.notes.add(view, NoteBatch(note, [note], None, None))
+    saver.store.views.notes.push(view, wait=True)
 
 
 def _removed(saver: WfStoreSaver) -> None:

@@ -206,8 +206,8 @@ def end_note(begin: trace.Note, seq: int, values: Any = None, key: bytes | None 
 def keep(store: WfStore, thread: str, *notes: trace.Note, run: str | None = None) -> None:
     """Store notes of one run, and wait until they are."""
     known = store.views.of(thread)
-    store.views.note(known, trace.NoteBatch(notes[0], notes, None, run or notes[0].record.run_id))
-    store.views.push(known, wait=True)
+    store.views.notes.add(known, trace.NoteBatch(notes[0], notes, None, run or notes[0].record.run_id))
+    store.views.notes.push(known, wait=True)
 
 
 def _traced(store: WfStore) -> None:
@@ -300,6 +300,50 @@ CHECKPOINT = CheckpointRecord(
     parents=(("", "1e0"),),
 )
 FIRST = CheckpointRecord("", "1", None, None, (), (), None, 1, "", Ref("object", ID[7]), None, None, None, None, ())
+FULL_RUN: dict[str, Any] = {
+    "seq": 2**53,
+    "started": BEGAN,
+    "name": "größe",
+    "parent": "step" + PAIR,
+    "checkpoint_id": "",
+    "checkpoint_source": "fork",
+    "addressed": True,
+    "resumes": True,
+    "metadata_run_id": "m",
+    "durability": "exit",
+    "workflow": "sha256:" + "0" * 64,
+    "description": Ref("map", ID[0]),
+    "input": Ref("object", ID[1]),
+}
+FULL_STEP: dict[str, Any] = {
+    "started": BEGAN + 1,
+    "parent": "above",
+    "namespace": "parent:1|child:2",
+    "checkpoint_id": "1f0" + PAIR,
+    "path": "parent:1|child:2|node\udfff:t",
+    "node": "node\udfff",
+    "task_id": "t",
+    "number": -1,
+    "attempt": 2**60,
+    "triggers": ("", "b", "a", "\ud800"),
+    "cached": True,
+    "send": 0,
+    "input": Ref("list", ID[2]),
+}
+FULL_CALL: dict[str, Any] = {
+    "started": BEGAN,
+    "type": "model",
+    "step": "",
+    "parent": "above",
+    "name": "Model" + PAIR,
+    "provider": "p",
+    "model": "m\udc00",
+    "tool_call_id": "tc",
+    "parameters": Ref("object", ID[5]),
+    "tools": Ref("list", ID[4]),
+    "input": Ref("list", ID[3]),
+    "content": ID[6],
+}
 RECORDS: list[tuple[Kind, Any]] = [
     (Kind.CHECKPOINT, CHECKPOINT),
     (Kind.CHECKPOINT, FIRST),
@@ -321,68 +365,11 @@ RECORDS: list[tuple[Kind, Any]] = [
     (Kind.LABEL, LabelRecord(2, "plan " + PAIR)),
     (Kind.LABEL, LabelRecord(1, None)),
     (Kind.RUN, run_record("", started=0)),
-    (
-        Kind.RUN,
-        RunRecord(
-            run_id="run \ud800",
-            seq=2**53,
-            started=BEGAN,
-            name="größe",
-            parent="step" + PAIR,
-            checkpoint_id="",
-            checkpoint_source="fork",
-            addressed=True,
-            resumes=True,
-            metadata_run_id="m",
-            durability="exit",
-            workflow="sha256:" + "0" * 64,
-            description=Ref("map", ID[0]),
-            input=Ref("object", ID[1]),
-        ),
-    ),
+    (Kind.RUN, run_record("run \ud800", **FULL_RUN)),
     (Kind.STEP, step_record("r", "", 0)),
-    (
-        Kind.STEP,
-        StepRecord(
-            step_id="s",
-            run_id="run \ud800",
-            seq=1,
-            started=BEGAN + 1,
-            parent="above",
-            namespace="parent:1|child:2",
-            checkpoint_id="1f0" + PAIR,
-            path="parent:1|child:2|node\udfff:t",
-            node="node\udfff",
-            task_id="t",
-            number=-1,
-            attempt=2**60,
-            triggers=("", "b", "a", "\ud800"),
-            cached=True,
-            send=0,
-            input=Ref("list", ID[2]),
-        ),
-    ),
+    (Kind.STEP, step_record("run \ud800", "s", 1, **FULL_STEP)),
     (Kind.CALL, call_record("", "c", 0)),
-    (
-        Kind.CALL,
-        CallRecord(
-            call_id="c\ud800",
-            run_id="r",
-            seq=2**53 - 1,
-            started=BEGAN,
-            type="model",
-            step="",
-            parent="above",
-            name="Model" + PAIR,
-            provider="p",
-            model="m\udc00",
-            tool_call_id="tc",
-            parameters=Ref("object", ID[5]),
-            tools=Ref("list", ID[4]),
-            input=Ref("list", ID[3]),
-            content=ID[6],
-        ),
-    ),
+    (Kind.CALL, call_record("r", "c\ud800", 2**53 - 1, **FULL_CALL)),
     (Kind.END, EndRecord("run", "", "r", ID[0], 0, 0, "cancelled")),
     (
         Kind.END,
