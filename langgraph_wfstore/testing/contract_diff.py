@@ -68,6 +68,7 @@ def counted(saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch) -> Counter[str
             found[name] += 1
             answer = verb(*args, **kwargs)
             found["rows"] += len(answer) if isinstance(answer, list) else 0
+            found[f"rows of {name}"] += len(answer) if isinstance(answer, list) else 0
             return answer
 
         return counted_verb
@@ -143,11 +144,12 @@ class DiffContract(DurabilityContract):
             assert [[c.output.content for c in side.calls] for side in sides] == [[o] for o in outputs]
 
     def test_a_branch_that_begins_within_a_run(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
-        """The run's first supersteps came before the branches part."""
-        answers = [says("look", "m1", ("search", {"q": "x"}, "c1")), says("it is x", "m2"), says("no, y", "m3")]
-        graph = agent_graph(saver, ScriptedModel(answers=answers), search)
+        """The run's first supersteps came before the branches part: so many that the other run began nearer there."""
+        looks = [says("look", f"m{at}", ("search", {"q": "x"}, f"c{at}")) for at in range(5)]
+        model = ScriptedModel(answers=[*looks, says("it is x", "m6"), says("no, y", "m7")])
+        graph = agent_graph(saver, model, search)
         api.invoke(graph, asked(), CONFIG, durability="async")
-        late = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",) and len(s.values["messages"]) == 3)
+        late = next(s for s in api.history(graph, CONFIG) if s.next == ("agent",) and len(s.values["messages"]) == 11)
         api.invoke(graph, None, late.config, durability=durability)
         found = of(saver).diff("main", "fork-1")
         assert [[c.output.content for c in side.calls] for side in (found.a, found.b)] == [["it is x"], ["no, y"]]
@@ -370,6 +372,16 @@ class DiffOfStatesContract(Contract):
         assert statuses(found) == {"count": "only b", "log": "unknown"}
         assert "delta channel" in change_of(found.a, "log").new.reason and "unknown: log" in str(found)
 
+    def test_a_delta_channel_that_one_side_did_not_touch_is_as_before(self, api: Api, saver: WfStoreSaver) -> None:
+        def put(config: RunnableConfig, version: int, n: int) -> RunnableConfig:
+            metadata = metadata_of(0)
+            metadata["counters_since_delta_snapshot"] = {"log": (1, 1)}
+            return api.put(config, checkpoint_of({"n": n}, {"n": n, "log": version}), metadata)
+
+        start = put(config_of(), 1, 1)
+        a, b = put(start, 2, 1), put(start, 1, 2)
+        assert statuses(saver.store.thread("t").diff(id_of(a), id_of(b))) == {"log": "only a", "n": "only b"}
+
 
 class DiffOfLinesContract(Contract):
     """What may be asked for, and where two lines come from."""
@@ -526,6 +538,19 @@ class DiffCostContract(Contract):
         assert [len(side.checkpoints) for side in (compared.a, compared.b)] == [300, 301]
         assert found["statements"] <= 30
 
+    def test_lines_that_alternate_are_read_once(
+        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("langgraph_wfstore.diff_lines._LARGEST_PAGE", 16)
+        start = put_chain(api, 1)[0]
+        at = [start] * 20
+        for number in range(30):
+            at = [put_after(api, config, number + 1, number + 2, n=number) for config in at]
+        found = counted(saver, monkeypatch)
+        compared = of_quietly(saver).diff(id_of(at[3]), id_of(at[11]))
+        assert compared.base == id_of(start) and len(compared.a.checkpoints) == len(compared.b.checkpoints) == 30
+        assert found["checkpoints"] <= 600 / 16 + 10 and found["anchored"] <= 12
+
     def test_many_branches_of_one_checkpoint_are_not_read(
         self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -537,7 +562,7 @@ class DiffCostContract(Contract):
         found = counted(saver, monkeypatch)
         compared = of_quietly(saver).diff("fork-3", "fork-12")
         assert [c.output.content for c in (*compared.a.calls, *compared.b.calls)] == ["answer 3", "answer 12"]
-        assert found["of_runs"] == 1
+        assert found["of_runs"] == 1 and found["rows of of_runs"] <= 20
 
 
 def of_quietly(saver: WfStoreSaver) -> Any:
