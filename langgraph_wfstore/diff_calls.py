@@ -29,19 +29,28 @@ def tool_call_pairs(a: Sequence[CallInfo], b: Sequence[CallInfo]) -> tuple[ToolC
     """The tool calls of two sides, matched: in the order of side a, then what only b has.
 
     Calls of the same tool with the same arguments belong together, the first with the first; of what is left, calls of
-    the same tool do, in their order.
+    the same tool do, in their order. That is the order in which a model asked for them: side by side they may begin in
+    any other.
     """
     left, right = _tools(a), _tools(b)
+    place = {call.call_id: at for at, call in enumerate(left)}
     pairs = _take_pairs(left, right, lambda call: None if call.content is None else (call.name, call.content))
     pairs += _take_pairs(left, right, lambda call: call.name)
-    found = [(first.started, _pair(first, second)) for first, second in pairs]
-    found += [(call.started, ToolCallPair("only a", call.name, call, None)) for call in left]
+    found = [
+        (place[first.call_id], ToolCallPair(_kind(first, second), first.name, first, second)) for first, second in pairs
+    ]
+    found += [(place[call.call_id], ToolCallPair("only a", call.name, call, None)) for call in left]
     ordered = [pair for _, pair in sorted(found, key=lambda item: item[0])]
     return (*ordered, *(ToolCallPair("only b", call.name, None, call) for call in right))
 
 
 def _tools(calls: Sequence[CallInfo]) -> list[CallInfo]:
-    return [call for call in calls if call.type != "model"]
+    asked: dict[str, tuple[int, int]] = {}
+    for call in calls:
+        for at, name in enumerate(call.tool_calls):
+            asked[name] = (call.ended or call.started, at)
+    tools = [call for call in calls if call.type != "model"]
+    return sorted(tools, key=lambda call: (*asked.get(call.tool_call_id or "", (call.started, 0)), call.started))
 
 
 def _take_pairs(
@@ -57,10 +66,6 @@ def _take_pairs(
     for calls in (left, right):
         calls[:] = [call for call in calls if call.call_id not in taken]
     return pairs
-
-
-def _pair(a: CallInfo, b: CallInfo) -> ToolCallPair:
-    return ToolCallPair(_kind(a, b), a.name, a, b)
 
 
 def _kind(a: CallInfo, b: CallInfo) -> str:

@@ -26,8 +26,8 @@ class SideTrace(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Run:
-    """What is known of a run.
+class RunPath:
+    """Where a run came along.
 
     Attributes:
         start: the checkpoint that it went on from.
@@ -91,7 +91,7 @@ class _Runs:
             if isinstance(record, RunRecord):
                 self._starts.setdefault(record.checkpoint_id, []).append(row.seq)
         self._asked: set[int] = set()
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, RunPath] = {}
         self._read: list[Trace] = []
         self._maker: dict[str, str] = {}  # per checkpoint the run that made it
 
@@ -141,9 +141,9 @@ class _Runs:
 
     def _take(self, trace: Trace) -> None:
         self._read.append(trace)
-        found: dict[str, _Run] = {}
+        found: dict[str, RunPath] = {}
         for row, record in trace.begins:
-            run = found.setdefault(record.run_id, _Run())
+            run = found.setdefault(record.run_id, RunPath())
             if isinstance(record, RunRecord):
                 end = trace.ends.get(row.id)
                 run.start, run.stores_once = record.checkpoint_id, record.durability == "exit"
@@ -176,7 +176,7 @@ class _Runs:
 class _Membership:
     """Whether a step that runs directly below a run belongs to a line."""
 
-    def __init__(self, parting: str | None, line: Line, runs: dict[str, _Run], maker: dict[str, str]) -> None:
+    def __init__(self, parting: str | None, line: Line, runs: dict[str, RunPath], maker: dict[str, str]) -> None:
         self._line = line
         self._runs = runs
         self._maker = maker

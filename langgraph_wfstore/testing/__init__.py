@@ -27,13 +27,8 @@ from .contract_conflicts import ConflictsContract, LeasesContract
 from .contract_conformance import ConformanceContract
 from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
-from .contract_diff import (
-    DiffContract,
-    DiffCostContract,
-    DiffOfCallsContract,
-    DiffOfLinesContract,
-    DiffOfStatesContract,
-)
+from .contract_diff import DiffContract, DiffOfCallsContract, DiffOfStatesContract
+from .contract_diff_lines import DiffCostContract, DiffOfLinesContract
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
