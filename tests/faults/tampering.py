@@ -42,6 +42,7 @@ def build(path: Path) -> None:
         _threads_of_graphs(saver)
         _threads_of_lists(saver)
         _branches_and_order(saver)
+        _merged(saver)
         _agents(saver)
         _open(saver)
         _removed(saver)
@@ -112,6 +113,19 @@ def _branches_and_order(saver: WfStoreSaver) -> None:
         for answer in ("no", "yes"):
             saver.put_writes(config, [("__resume__", f"{answer} {number}")], "task")
     saver.put_writes(config, [("n", "not sealed")], "last task")
+
+
+def _merged(saver: WfStoreSaver) -> None:
+    """Two lines that were merged into each other, one of them while a question was open."""
+    graph = asking_graph(saver, "one?", "two?")
+    graph.invoke({"log": ["in"]}, config_of("merged"))
+    start = [*graph.get_state_history(config_of("merged"))][1]
+    graph.invoke(Command(resume="first"), config_of("merged"))
+    graph.update_state(start.config, {"note": "fork"}, as_node="first")
+    thread = saver.store.thread("merged")
+    thread.merge("fork-1", "main")
+    thread.merge("main", "fork-1")
+    graph.update_state(config_of("merged", branch="main"), {"note": "later"}, as_node="ask")
 
 
 @tool
@@ -206,7 +220,7 @@ KEYS = {
     "sqlite_sequence": ("name",),
 }
 _STATES = ("", "hidden ", "skeleton of ")
-_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label")
+_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label", "merge")
 
 
 def _row_kind(table: str, row: dict[str, Any]) -> str:
