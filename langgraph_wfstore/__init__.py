@@ -21,6 +21,8 @@ from .errors import (
 )
 from .lineage import Lineage
 from .prices import Price, PriceTable
+from .redacted import Redacted
+from .redaction import RedactReport
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
@@ -45,6 +47,8 @@ __all__ = [
     "Price",
     "PriceTable",
     "Problem",
+    "RedactReport",
+    "Redacted",
     "RunInfo",
     "StepInfo",
     "Thread",

@@ -110,6 +110,11 @@ def _begun(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
 
 
+def forget_secrets() -> None:
+    """Keep no secret in memory beside those of the lineages that are known."""
+    _begun.cache_clear()
+
+
 def object_id(tag: str, nonce: bytes, key: bytes) -> bytes:
     """The id of an object: digest("object", type tag, nonce, SHA-256 of the bytes)."""
     return digest("object", tag.encode(), nonce, key)

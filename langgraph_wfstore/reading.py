@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .backends.base import LIST, MAP, OBJECT, Backend, ObjectRow
+from .backends.base import LIST, MAP, OBJECT, REDACTED, Backend, ObjectRow
 from .canonical import Version, hex_id
 from .codec import Codec
-from .elements import Leaf
+from .elements import Leaf, Masked
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
 from .lists import FLAG_BITS, FLAGS, StoredList, apply_splice, base_of, unpack_numbers
@@ -89,6 +89,11 @@ class Loaded:
         shell, holes = self._maps[ref.id]
         return codec.decode_map(self._leaves[shell], [(at, self._list(codec, name)) for at, name in holes])
 
+    def masked(self, ref: Ref) -> bool:
+        """Whether a mask stands in the place of a value, or of a dict's keys."""
+        name = self._maps[ref.id][0] if ref.form == "map" else ref.id
+        return type(self._leaves.get(name)) is Masked
+
     def items(self, ref: Ref) -> tuple[bytes, ...] | None:
         """The object ids of a list's elements; None if some share an object, or are cut into several."""
         stored = self._lists[ref.id]
@@ -145,12 +150,12 @@ class _Loading:
                 wanted[number] = ref
         found = self._fetch(list(wanted))
         for number, ref in wanted.items():
-            if found[number].id != ref.id or found[number].form != FORMS[ref.form]:
+            if found[number].id != ref.id or not of_form(found[number], ref):
                 raise missing(ref.id)
         lists = [row for row in found.values() if row.form == LIST]
         lists += self._maps([row for row in found.values() if row.form == MAP])
         for row in found.values():
-            if row.form == OBJECT:
+            if row.form in (OBJECT, REDACTED):
                 self._keep(row)
         self._resolve(lists)
         self._elements()
@@ -163,8 +168,9 @@ class _Loading:
         return leaf is not None
 
     def _keep(self, row: ObjectRow) -> None:
-        leaf = checked_leaf(row, self._lineage.secret)
-        self._lineage.learn(leaf, Place(self._lineage, row.number, row.id))
+        leaf = leaf_of(row, self._lineage.secret)
+        if type(leaf) is not Masked:
+            self._lineage.learn(leaf, Place(self._lineage, row.number, row.id))
         self._out._leaves[row.id] = leaf
         self._shelf.put(row.id, leaf)
 
@@ -232,7 +238,7 @@ class _Loading:
             self._keep(row)
 
     def _fetch_one(self, number: int) -> Leaf:
-        return checked_leaf(self._fetch([number])[number], self._lineage.secret)
+        return leaf_of(self._fetch([number])[number], self._lineage.secret)
 
 
 def _flatten(number: int, rows: dict[int, ObjectRow], done: dict[int, list[int]]) -> list[int]:
@@ -256,6 +262,16 @@ def map_numbers(data: bytes) -> tuple[int, list[tuple[int, int]]]:
     """The object number of a map's shell, and (position, object number) of its lists."""
     shell, *rest = unpack_numbers(data)
     return shell, list(zip(rest[::2], rest[1::2], strict=True))
+
+
+def of_form(row: ObjectRow, ref: Ref) -> bool:
+    """Whether a row may be what a reference names: a redacted object is one still."""
+    return row.form == FORMS[ref.form] or (row.form == REDACTED and ref.form == "object")
+
+
+def leaf_of(row: ObjectRow, secret: bytes) -> Leaf:
+    """The object of a row as `checked_leaf` gives it, or what stands in its place."""
+    return Masked(row.id, row.data) if row.form == REDACTED else checked_leaf(row, secret)
 
 
 def checked_leaf(row: ObjectRow, secret: bytes) -> Leaf:
@@ -288,12 +304,19 @@ def decode_checkpoint(codec: Codec, thread: str, outline: Outline, loaded: Loade
         except DecodeError as error:
             raise DecodeError(f"thread {thread!r}, checkpoint {record.checkpoint_id!r}, {what}: {error}") from error
 
+    metadata = read("metadata", record.metadata)
     return StoredCheckpoint(
         record=record,
         record_id=outline.record_id,
         parent=outline.parent,
         values={c.name: read(f"channel {c.name!r}", c.value) for c in record.channels if c.value is not None},
-        metadata=read("metadata", record.metadata),
-        extra={} if record.extra is None else read("further keys", record.extra),
+        metadata=_metadata(record, metadata) if loaded.masked(record.metadata) else metadata,
+        extra={} if record.extra is None or loaded.masked(record.extra) else read("further keys", record.extra),
         writes=[(r.task_id, w.channel, read(f"write to channel {w.channel!r}", w.value)) for r, w in outline.writes],
     )
+
+
+def _metadata(record: CheckpointRecord, left: dict[str, Any]) -> dict[str, Any]:
+    """What is known of redacted metadata: what the record says, and what delta channels need."""
+    run_id = {} if record.run_id is None else {"run_id": record.run_id}
+    return {"source": record.source, "step": record.step, "parents": dict(record.parents), **run_id, **left}

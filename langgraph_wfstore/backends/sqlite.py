@@ -36,6 +36,7 @@ from .sqlite_append import (
     RECORD,
     Appends,
     lease_of,
+    looked_up,
     lookup,
     packed,
     standing,
@@ -359,9 +360,14 @@ class SqliteBackend:
         db.executemany("DELETE FROM link WHERE thread = ? AND seq = ?", emptied)
         db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
         db.executemany(
-            "UPDATE object SET id = ?, form = ?, tag = ?, nonce = ?, data = ? WHERE key = ?",
-            [(*o[1:5], pack(o[5]), place | o[0]) for o in change.replace_objects],
+            "UPDATE object SET id = ?, form = ?, tag = ?, nonce = ?, data = ?, lookup = ? WHERE key = ?",
+            [(*o[1:5], pack(o[5]), looked_up(o), place | o[0]) for o in change.replace_objects],
         )
+        db.executemany(
+            "UPDATE object SET nonce = ? WHERE key = ?", [(nonce, place | number) for number, nonce in change.nonces]
+        )
+        if change.secret is not None:
+            db.execute("UPDATE lineage SET secret = ? WHERE no = ?", (change.secret, change.lineage))
         for thread, rows in change.heads.items():
             db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(thread, *b) for b in rows])
         if change.drop_thread is not None:
@@ -409,6 +415,7 @@ class SqliteBackend:
             "objects": forms.get(0, 0),
             "lists": forms.get(1, 0),
             "maps": forms.get(2, 0),
+            "redacted": forms.get(3, 0),
             "object_bytes": int(object_bytes),
             "file_bytes": pages * size + wal,
             "free_bytes": free * size,
