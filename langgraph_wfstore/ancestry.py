@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .backends.base import CHECKPOINT, RecordRow
@@ -11,10 +12,12 @@ from .cost import Places
 from .format import Record
 from .lookup import branch_number, load_needs
 from .reading import Loaded
-from .records import CheckpointRecord, Ref, RunRecord, StepRecord, WriteRecord
+from .records import CheckpointRecord, EndRecord, Ref, RunRecord, StepRecord, WriteRecord
+from .redacted import redacted_key
 from .view import Entry, Made, anchor_of, entries_of, numbers_of, read_rows
 
 if TYPE_CHECKING:
+    from .digests import Digests
     from .store import WfStore
     from .traces import Trace
 
@@ -102,6 +105,8 @@ class Ancestry:
         if ref.id not in self._items:
             loaded = self.load(row, record, ref)
             ids = loaded.items(ref) if ref.form == "list" else None
+            if ids is not None and self._view.row is not None and self._view.row.lineage_epoch:
+                ids = tuple(map(loaded.key, ids))
             if ids is None and ref.form != "map":
                 value = loaded.value(self._store.codec, ref)
                 ids = tuple([self.object_id(item) for item in value]) if isinstance(value, list) else None
@@ -110,13 +115,28 @@ class Ancestry:
 
     def object_id(self, value: Any) -> bytes:
         """The id that a value has, or would have, as an object of this thread's lineage."""
-        return self._view.lineage.object_id(self._store.codec.element(value))
+        return redacted_key(value) or self._view.lineage.id_of(self._store.codec.element(value))
 
     def keyed(self, key: bytes) -> bytes:
         """The keyed digest that a record has of a content."""
         from .trace import keyed
 
         return keyed(self._view.lineage, key)
+
+    def gave(self, row: RecordRow, end: EndRecord, keys: Collection[bytes]) -> bool | None:
+        """Whether a call gave a content; see `Digests.gave`."""
+
+        def output() -> Any:
+            assert end.output is not None
+            return self.load(row, end, end.output).value(self._store.codec, end.output)
+
+        return self._digests.gave(row, end, keys, output)
+
+    @cached_property
+    def _digests(self) -> Digests:
+        from .digests import Digests
+
+        return Digests(self._store.backend, self.number, self.keyed)
 
 
 def places(store: WfStore, thread_id: str, trace: Trace) -> Places:

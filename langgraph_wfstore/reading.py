@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from .backends.base import LIST, MAP, OBJECT, REDACTED, Backend, ObjectRow
-from .canonical import Version, hex_id
+from .canonical import Version, from_text, hex_id
 from .codec import Codec
 from .elements import Leaf, Masked
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
 from .lists import FLAG_BITS, FLAGS, StoredList, apply_splice, base_of, unpack_numbers
+from .masks import read_mask
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
+from .redacted import key_of
 from .shelf import Shelf
 
 FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
@@ -98,6 +100,14 @@ class Loaded:
         """The object ids of a list's elements; None if some share an object, or are cut into several."""
         stored = self._lists[ref.id]
         return None if any(number & FLAGS for number in stored.numbers) else stored.names
+
+    def key(self, name: bytes) -> bytes:
+        """The id of a list's element; of a redacted one what `redacted_key` gives of its value."""
+        leaf = self._leaves.get(name) or self._shelf.get(name)
+        if type(leaf) is not Masked:
+            return name
+        own = read_mask(leaf.data).get("id")
+        return key_of(None if own is None else from_text(own), hex_id(name))
 
     def _list(self, codec: Codec, name: bytes) -> list[Any]:
         stored = self._lists[name]

@@ -19,7 +19,7 @@ from .reading import map_numbers
 from .records import CallRecord, EndRecord
 from .retention import Whole, repeat, whole_of
 from .selecting import METADATA, Chooser, Chosen, Named, Selection, Values, named_values
-from .statement import redacted_parts, state, statement
+from .statement import REDACTION, redacted_parts, state, statement
 from .views import Views
 
 _SHORTEST = 8  # characters of a text that is worth looking for in messages of errors
@@ -99,10 +99,11 @@ def redact(
         report = redaction.report(chosen, reason, dry_run)
         return None if dry_run or not chosen.numbers else redaction.change(chosen, reason)
 
-    repeat(views, plan, [thread_id])
-    assert report is not None
-    if report.objects and not dry_run:
+    try:
+        repeat(views, plan, [thread_id])
+    finally:  # also where the engine could not clear its log of what it did remove
         views.forget_lineage(lineage)
+    assert report is not None
     return report
 
 
@@ -191,7 +192,7 @@ class _Redaction:
         for whole in self._wholes:
             own = [row for row, _ in whole.made]
             said = statement(own, redacted_parts(own, left))
-            state(change, whole.tail, said, f"redact: {reason}" if reason else "redact")
+            state(change, whole.tail, said, f"{REDACTION}: {reason}" if reason else REDACTION)
         return change
 
     def _masks(self, numbers: Iterable[int]) -> Mapping[int, dict[str, Json]]:

@@ -37,7 +37,7 @@ from .lists import pack_numbers, unpack_numbers
 from .lookup import load_needs
 from .putting import keyed_hash, run_hash
 from .records import CallRecord, EndRecord, RunRecord, StepRecord, WriteRecord
-from .statement import redacted_parts, state, stated, statement
+from .statement import REDACTION, redacted_parts, state, stated, statement
 from .sweep import sweep
 from .view import MAIN, Entry, Made, entries_of, read_rows, run_of
 from .views import Views
@@ -317,7 +317,7 @@ def _state(change: Rewrite, wholes: Sequence[Whole], concerned: Mapping[int, Rem
             names = enumerate(sorted(removal.branches), whole.tail.last + 1)
             state(change, whole.tail, said, removal.reason, [label(seq, number, None)[0] for seq, number in names])
         elif content.redacted and said != stated(whole.made):
-            state(change, whole.tail, said, "redact")
+            state(change, whole.tail, said, REDACTION)
 
 
 def _forget_dropped(change: Rewrite, wholes: Sequence[Whole]) -> None:

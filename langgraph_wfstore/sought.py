@@ -8,7 +8,7 @@ from typing import Any
 from .masks import is_message
 from .normal import hash_of, message
 from .parts import parts
-from .redacted import TEXT, is_redacted
+from .redacted import is_redacted
 
 _ROLES = frozenset({"human", "user", "ai", "assistant", "system", "developer", "tool", "function", "chat"})
 
@@ -112,7 +112,7 @@ def _id(item: Any) -> str | None:
 
 def _is_empty(item: Any) -> bool:
     """Whether a message has no content to remove: it was removed before, or it says that a message goes."""
-    return getattr(item, "type", "") == "remove" or (is_redacted(item) and item.content == TEXT)
+    return getattr(item, "type", "") == "remove" or is_redacted(item)
 
 
 def _said(item: Any) -> bytes | None:

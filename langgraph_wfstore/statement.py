@@ -13,6 +13,7 @@ from .lists import unpack_numbers
 from .records import Kind, RemovalRecord, SealRecord
 from .view import Made
 
+REDACTION = "redact"  # what the reason of a redaction begins with
 Part = tuple[bytes, int, int, bytes]
 
 

@@ -152,7 +152,7 @@ class CallInfo(_Info):
         provider, model: as the integration says; `model` is the one that answered, where that is known.
         tool_call_id: the id that a model gave a tool call.
         content, output_content: keyed digests of the normalised input and output (FORMAT.md, section 6): equal contents
-            have equal ones in a thread and its copies.
+            have equal ones in a thread and its copies, as far as no redaction lies between.
         usage: tokens of a model call; None if the model did not say.
         cached: whether the answer came from LangChain's cache and cost nothing.
         first_token: ns since 1970; None if the answer was not streamed.
@@ -285,7 +285,8 @@ class Traces:
         """What a `Send` gave a task."""
         state = self.state(record.checkpoint_id, record.namespace) or {}
         sends = state.get(TASKS) or ()
-        return sends[record.send].arg if record.send is not None and record.send < len(sends) else None
+        sent = sends[record.send] if record.send is not None and record.send < len(sends) else None
+        return getattr(sent, "arg", sent)
 
     def read_state(self, record: StepRecord) -> Any:
         """The channels that a node could read, without LangGraph's own; of the first node of all the run's input."""

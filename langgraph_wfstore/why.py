@@ -13,6 +13,7 @@ from .normal import content_key, hash_of, message
 from .printing import shortened
 from .reading import StoredCheckpoint
 from .records import CallRecord, EndRecord, RunRecord, StepRecord
+from .redacted import is_redacted, redacted_key
 from .trace import link as link_to
 from .traces import TRUNCATED, CallInfo, RunInfo, StepInfo, Trace, Traces
 from .view import Entry, read_rows
@@ -93,7 +94,7 @@ class _Why:
         ref = next(c.value for c in found.record.channels if c.name == channel)
         assert entry.row is not None and entry.record is not None and ref is not None
         ids = self._ancestry.items(entry.row, entry.record, ref)
-        name = ids[at] if ids is not None else None
+        name = redacted_key(item) or (ids[at] if ids is not None else None)
         if _is_message(item):
             return self._message(item, lambda: self._origin(found, channel, name, item, at))
         root = Link("value", None, f"{channel}[{at}]", {"value": shortened(repr(item))})
@@ -287,7 +288,8 @@ class _Why:
         if type(name) is not str:
             return []
         ends = [(row, end) for row, end in self._ended(link_to("message", name)) if end.of == "call"]
-        same = [end for _, end in ends if end.content == self._ancestry.keyed(content_key(item))]
+        keys = [content_key(item)]
+        same = [end for row, end in ends if is_redacted(item) or self._ancestry.gave(row, end, keys) is not False]
         if same:
             return [self._call_by_id(same[-1].run_id, same[-1].id)]
         if ends:
@@ -312,10 +314,13 @@ class _Why:
             return [none, *self._asked(name)]
         _, record = begun[-1]
         found = [self._call_by_id(record.run_id, record.call_id)]
-        end = next((e for _, e in self._trace(record.run_id).ends.values() if e.id == record.call_id), None)
+        ended = (found for found in self._trace(record.run_id).ends.values() if found[1].id == record.call_id)
+        row, end = next(ended, (None, None))
         form = message(item)
         keys = (content_key(item), hash_of(form["parts"][0].get("response")) if form["parts"] else b"")
-        if end is not None and end.content is not None and end.content not in map(self._ancestry.keyed, keys):
+        if row is None or end is None or end.content is None or is_redacted(item):
+            return found
+        if self._ancestry.gave(row, end, keys) is False:
             found.insert(0, Link("unknown", name, "the message says something else than the tool gave"))
         return found
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ..errors import IntegrityError
+from ..errors import BackendUnavailableError, IntegrityError
 from .base import (
     RUN,
     SKELETON,
@@ -347,6 +347,20 @@ class SqliteBackend:
             return True
 
         self._queue.run(work, erase=True)
+        if change.secret is not None:
+            self._leave_nothing_behind()
+
+    def _leave_nothing_behind(self) -> None:
+        """Write the file anew: pages that were split, and the write-ahead log, have bytes of what was replaced."""
+        try:
+            why = None if self._compact() else "somebody else has been reading or writing all the time"
+        except BackendUnavailableError as error:
+            why = str(error)
+        if why is not None:
+            raise BackendUnavailableError(
+                f"the content was removed from the tables of {self.path}, but old bytes of it may still be in free "
+                f"space or in the write-ahead log ({why}). Call store.compact() when nobody else uses the file"
+            )
 
     @staticmethod
     def _rewrite(db: sqlite3.Connection, change: Rewrite) -> None:
@@ -422,11 +436,18 @@ class SqliteBackend:
         }
 
     def compact(self) -> None:
+        self._compact()
+
+    def _compact(self) -> bool:
+        """Write the file anew; whether the write-ahead log could be emptied too."""
+        busy: list[int] = []
+
         def work(db: sqlite3.Connection) -> None:
             db.execute("VACUUM")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy.append(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
         self._queue.outside(work)
+        return busy == [0]
 
     def close(self) -> None:
         self._queue.close()
