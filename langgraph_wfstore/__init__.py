@@ -26,6 +26,8 @@ from .lineage import Lineage
 from .merge import Merge
 from .merging import Conflict
 from .prices import Price, PriceTable
+from .redacted import Redacted
+from .redaction import RedactReport
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
@@ -53,6 +55,8 @@ __all__ = [
     "Price",
     "PriceTable",
     "Problem",
+    "RedactReport",
+    "Redacted",
     "RunInfo",
     "StepInfo",
     "Thread",

@@ -7,7 +7,7 @@ checkpoint's delta channels are rebuilt from stays, hidden.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ from .backends.base import (
     CHECKPOINT,
     HIDDEN,
     KEPT,
-    REMOVAL,
     RUN,
     SKELETON,
     WRITE,
@@ -27,16 +26,18 @@ from .backends.base import (
     Stale,
     Tail,
 )
-from .branches import label, plain_row
+from .branches import label
 from .canonical import utf8
 from .codec import Codec
+from .content import Content
 from .delta import walk_entries
 from .errors import BackendUnavailableError, BranchNotFoundError, ConflictError
-from .format import removal_body, removed_digest, seal_id, skeleton_body
+from .format import skeleton_body
 from .lists import pack_numbers, unpack_numbers
 from .lookup import load_needs
 from .putting import keyed_hash, run_hash
-from .records import CallRecord, EndRecord, Kind, RemovalRecord, RunRecord, SealRecord, StepRecord, WriteRecord
+from .records import CallRecord, EndRecord, RunRecord, StepRecord, WriteRecord
+from .statement import REDACTION, redacted_parts, state, stated, statement
 from .sweep import sweep
 from .view import MAIN, Entry, Made, entries_of, read_rows, run_of
 from .views import Views
@@ -76,13 +77,13 @@ def delete_thread(views: Views, codec: Codec, thread_id: str) -> None:
         tail = views.backend.find(utf8(thread_id))
         if tail is None:
             return None
-        whole = _whole(views.backend, tail)
+        whole = whole_of(views.backend, tail)
         hashes = sorted({keyed_hash(views.backend.store_secret, *key) for key in whole.entries})
         change = _change(views, codec, [], dropped=whole)
         change.tombstone = (tail.row.name, tail.row.life, b"".join(hashes))
         return change
 
-    _repeat(views, plan, [thread_id])
+    repeat(views, plan, [thread_id])
 
 
 def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
@@ -97,14 +98,14 @@ def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
             tail = views.backend.row(number)
             if tail is None:
                 return None
-            whole = _whole(views.backend, tail)
+            whole = whole_of(views.backend, tail)
             gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
             traces = _traces(whole, frozenset(run_ids))
             if not gone and not traces:
                 return None
             return _change(views, codec, [Removal(whole, gone, "delete_for_runs")], traces=traces)
 
-        _repeat(views, plan, [])
+        repeat(views, plan, [])
 
 
 def prune(views: Views, codec: Codec, thread_ids: Sequence[str], strategy: str) -> None:
@@ -120,11 +121,11 @@ def prune(views: Views, codec: Codec, thread_ids: Sequence[str], strategy: str) 
             tail = views.backend.find(utf8(thread_id))
             if tail is None:
                 return None
-            whole = _whole(views.backend, tail)
+            whole = whole_of(views.backend, tail)
             gone = {key for key, entry in whole.entries.items() if entry.shown} - _latest(views, whole)
             return _change(views, codec, [Removal(whole, gone, "prune")]) if gone else None
 
-        _repeat(views, plan, [thread_id])
+        repeat(views, plan, [thread_id])
 
 
 def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None:
@@ -141,11 +142,11 @@ def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None
         if number in (0, tail.row.current):
             what = "the first one, which always stays" if not number else "the current one; switch to another first"
             raise ConflictError(f"branch {name!r} of thread {thread_id!r} is {what}. Nothing was deleted")
-        whole = _whole(views.backend, tail)
+        whole = whole_of(views.backend, tail)
         own = frozenset((number,))
         return _change(views, codec, [Removal(whole, _only_on(whole, own), "delete_branch", own)])
 
-    _repeat(views, plan, [thread_id])
+    repeat(views, plan, [thread_id])
 
 
 def _only_on(whole: Whole, numbers: frozenset[int]) -> set[Key]:
@@ -182,7 +183,7 @@ def copy_thread(views: Views, source_id: str, target_id: str) -> None:
     raise _busy(source_id)
 
 
-def _repeat(views: Views, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
+def repeat(views: Views, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
     """Plan and apply a removal, anew while somebody writes to the threads it concerns."""
     for _ in range(_ATTEMPTS):
         try:
@@ -206,7 +207,8 @@ def _busy(what: str) -> BackendUnavailableError:
     )
 
 
-def _whole(backend: Backend, tail: Tail) -> Whole:
+def whole_of(backend: Backend, tail: Tail) -> Whole:
+    """Everything of the thread that stands so."""
     made: list[Made] = []
     while page := backend.records(tail.row.number or 0, len(made), _PAGE):
         made += read_rows(page)
@@ -285,7 +287,7 @@ def _change(
             tail = views.backend.row(number)
             if tail is None:
                 raise Stale
-            removal = Removal(_whole(views.backend, tail), set(), "")
+            removal = Removal(whole_of(views.backend, tail), set(), "")
         whole = removal.whole
         change.expect[number] = whole.tail.standing
         wholes.append(whole)
@@ -296,9 +298,26 @@ def _change(
             _remove(change, removal, needed, going)
     change.drop_thread = None if dropped is None else dropped.number
     if change.expect.keys() - {change.drop_thread}:
-        change.drop_objects, change.replace_objects = sweep(views.backend, lineage, live)
+        content = Content.of(views.backend, lineage)
+        change.drop_objects, change.replace_objects = sweep(content, live)
         _forget_dropped(change, wholes)
+        _state(change, wholes, concerned, content)
     return change
+
+
+def _state(change: Rewrite, wholes: Sequence[Whole], concerned: Mapping[int, Removal], content: Content) -> None:
+    """Add a removal record to every thread that loses content, or whose redacted objects are others now."""
+    left = content.without(set(change.drop_objects)) if content.redacted else content
+    for whole in wholes:
+        changed = {row.seq: row for number, row in change.records if number == whole.number}
+        rows = [changed.get(row.seq, row) for row, _ in whole.made]
+        said = statement(rows, redacted_parts(rows, left))
+        removal = concerned.get(whole.number)
+        if removal is not None:
+            names = enumerate(sorted(removal.branches), whole.tail.last + 1)
+            state(change, whole.tail, said, removal.reason, [label(seq, number, None)[0] for seq, number in names])
+        elif content.redacted and said != stated(whole.made):
+            state(change, whole.tail, said, REDACTION)
 
 
 def _forget_dropped(change: Rewrite, wholes: Sequence[Whole]) -> None:
@@ -374,7 +393,7 @@ def _delta_channels(views: Views, codec: Codec, whole: Whole, staying: Sequence[
 
 
 def _remove(change: Rewrite, removal: Removal, needed: _Needed, traces: Collection[int]) -> None:
-    """Replace the records that lose their content, state it in a removal record, and seal."""
+    """Replace the records that lose their content."""
     whole, gone, reason = removal[:3]
     rows = [row for row, _ in whole.made]
     for i, (row, record) in enumerate(whole.made):
@@ -396,15 +415,7 @@ def _remove(change: Rewrite, removal: Removal, needed: _Needed, traces: Collecti
         rows[i] = row._replace(state=HIDDEN) if walked else _skeleton(row, entry, deleted)
         if rows[i] != row:
             change.records.append((whole.number, rows[i]))
-    removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in rows if r.state != KEPT]
-    body = removal_body(RemovalRecord(reason, len(removed), removed_digest(removed)))
-    tail = whole.tail
-    new = [label(tail.last + at, number, None)[0] for at, number in enumerate(sorted(removal.branches), 1)]
-    new.append(plain_row(REMOVAL, Kind.REMOVAL, body, tail.last + len(new) + 1))
-    seal = SealRecord(tail.ordinal + 1, tail.seal, (*tail.unsealed, *(row.id for row in new)))
-    new[-1] = new[-1]._replace(ordinal=seal.ordinal, seal=seal_id(seal))
-    change.records += [(whole.number, row) for row in new]
-    if tail.row.branches > 1:
+    if whole.tail.row.branches > 1:
         heads = _heads(whole, rows)
         change.heads[whole.number] = [
             branch._replace(name=b"", head=0) if branch.number in removal.branches else branch for branch in heads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from .canonical import hex_id
 from .codec import Codec, Encoded, Serializer
 from .errors import IntegrityError
 from .lookup import kept, latest, load_needs, outline_of
-from .memo import Memo
 from .metadata import Filter
 from .objects import new_secret
 from .putting import (
@@ -30,6 +29,7 @@ from .putting import (
     plan_writes,
 )
 from .reading import StoredCheckpoint
+from .redaction import RedactReport, redact, selection_of
 from .views import Views
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class WfStore:
         self.closed = False
         self.unattributed_calls = 0
         self.views = Views(backend, lineage_secret)
-        self._codec = None if serde is None else Codec(serde, Memo())
+        self._codec = None if serde is None else Codec(serde, self.views.new_memo())
         self._without_deduplication: set[str] = set()
 
     @classmethod
@@ -331,13 +331,29 @@ class WfStore:
         """
         retention.copy_thread(self.views, source_id, target_id)
 
+    def redact(
+        self,
+        thread_id: str,
+        *,
+        channels: Iterable[str] | None = None,
+        messages: Iterable[str] | None = None,
+        where: Callable[[Any], object] | None = None,
+        calls: Iterable[str] | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> RedactReport:
+        """Remove the content of chosen values of a thread and its copies, for good; see `Thread.redact`."""
+        selection = selection_of(channels, messages, where, calls)
+        return redact(self.views, self.codec, checked_thread_id(thread_id), selection, reason, dry_run)
+
     # ------------------------------------------------------------------ the whole store
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the store.
 
         Returns:
-            numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists and maps;
+            numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists, maps and
+            redacted objects;
             `record_bytes` and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that
             `compact` gives back; since the store was opened: `without_deduplication`, the serializers that write equal
             values as different bytes, so that what they write is not stored once, `lost_notes`, how many records of

@@ -36,6 +36,7 @@ from .contract_listing import IterationContract, ListingContract
 from .contract_merge import MergeConflictContract, MergeContract, MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
+from .contract_redaction import RedactionContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
 from .contract_subgraphs import SubgraphsContract
@@ -84,6 +85,7 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteThreadContract,
     DeleteForRunsContract,
     PruneContract,
+    RedactionContract,
     CopiesContract,
     MergeContract,
     MergeConflictContract,

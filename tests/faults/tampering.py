@@ -46,6 +46,7 @@ def build(path: Path) -> None:
         _agents(saver)
         _open(saver)
         _removed(saver)
+        _redacted(saver)
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.execute("PRAGMA journal_mode = DELETE")
@@ -182,6 +183,29 @@ def _removed(saver: WfStoreSaver) -> None:
     saver.delete_thread("gone")
 
 
+def _redacted(saver: WfStoreSaver) -> None:
+    """Values of every form that are redacted, in a thread and its copy; and what is put after that."""
+    config = config_of("redacted")
+    for number in range(2):
+        values = {
+            "elements": [f"element {n} " + "e" * 80 for n in range(10 + number)],
+            "small": [{"k": n} for n in range(30 + number)],
+            "run": [*range(1500 + number)],
+            "map": {"list": [f"item {n} " + "i" * 80 for n in range(10)], "note": "a note"},
+            "plain": f"plain {number}",
+            "kept": [f"kept {n} " + "k" * 80 for n in range(10 + number)],
+        }
+        checkpoint = checkpoint_of(values, dict.fromkeys(values, number + 1))
+        config = saver.put(config, checkpoint, metadata_of(number), checkpoint["channel_versions"])
+        saver.put_writes(config, [("plain", f"write {number}")], f"task {number}")
+    saver.store.redact(
+        "redacted", channels=["elements", "small", "run", "plain"], where=lambda value: value == "a note"
+    )
+    saver.copy_thread("redacted", "redacted copy")
+    saver.prune(["redacted copy"])
+    saver.put(config, checkpoint_of({"plain": "plain 0"}), metadata_of(2), {})
+
+
 # ------------------------------------------------------------------ what can be done to it
 
 
@@ -240,8 +264,11 @@ def _row_kind(table: str, row: dict[str, Any]) -> str:
 
 
 def _object_kind(row: dict[str, Any]) -> str:
+    if row["form"] == 3:
+        return "redacted"
     if row["form"] == 0:
-        return {"pack": "pack", "chunk": "chunk"}.get(row["tag"].split("/")[0], "object")
+        own = " with a nonce" if row["nonce"] is not None else ""
+        return {"pack": "pack", "chunk": "chunk"}.get(row["tag"].split("/")[0], "object") + own
     return "map" if row["form"] == 2 else ("spliced list" if unpack(row["data"])[0] else "list")
 
 

@@ -41,7 +41,7 @@ ROW_KINDS = {
         "skeleton of end",
         "skeleton of end, ends a seal",
     },
-    "object": {"object", "pack", "chunk", "list", "spliced list", "map"},
+    "object": {"object", "pack", "chunk", "list", "spliced list", "map", "redacted", "object with a nonce"},
     "branch": {"first", "other"},
     "thread": {"plain", "branched", "nested"},
     "store": {"secret", "created"},

@@ -48,9 +48,10 @@ TRACE_FIELDS = {
     kind: {name: what for name, _, what in (key.partition(":") for key in keys.split())}
     for kind, keys in TRACE_KEYS.items()
 }
+MASK_KEYS = {"type", "id", "tool_call_id", "tool_calls", "items", "fields", "counters"}
 KEPT, SKELETON = 0, 2
 MERGE = 10
-OBJECT, LIST, MAP = 0, 1, 2
+OBJECT, LIST, MAP, REDACTED = 0, 1, 2, 3
 
 
 class Damaged(Exception):
@@ -204,7 +205,7 @@ def seal_id(ordinal: int, previous: bytes | None, arrived: list[bytes]) -> bytes
 
 
 def removed_digest(parts: list[tuple[bytes, int, int, bytes]]) -> bytes:
-    """The digest over removed records (section 8): id, kind, state, remains."""
+    """The digest over what was removed (section 8): id, kind, state, remains; of an object id, 255, form, mask."""
     return digest("removed", *(name + bytes([kind, state]) + remains for name, kind, state, remains in sorted(parts)))
 
 
@@ -454,6 +455,7 @@ class Report:
     sealed: int = 0
     unsealed: int = 0
     pruned: int = 0
+    redacted: int = 0
     head: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -470,9 +472,11 @@ class Lineage:
         self.problems: list[str] = []
         self.forms: dict[int, int] = {}
         self.counts = {"object": 0, "list": 0, "map": 0}
+        self.masks: dict[int, bytes] = {}
         self.ids: dict[int, bytes] = {}
         self._lists: dict[int, list[int]] = {}
         self.parts: dict[int, set[int]] = {}
+        self.bases: dict[int, int] = {}
         rows = db.execute(
             "SELECT key, id, form, tag, nonce, data FROM object WHERE key BETWEEN ? AND ? ORDER BY key",
             (number << 32, number << 32 | 0xFFFFFFFF),
@@ -482,12 +486,21 @@ class Lineage:
         for key, name, form, tag, nonce, packed in rows:
             own = key & 0xFFFFFFFF
             try:
-                found = self._identify(own, form, tag, nonce, unpacker.unpack(packed), secret)
-                if found != name:
+                if form == REDACTED:
+                    self._redacted(own, tag, nonce, unpacker.unpack(packed))
+                elif self._identify(own, form, tag, nonce, unpacker.unpack(packed), secret) != name:
                     raise Damaged("does not match its id")
             except (Damaged, KeyError, TypeError) as error:
                 self.problems.append(f"object {own}: {error}")
             self.forms[own] = form
+
+    def _redacted(self, own: int, tag: str, nonce: bytes | None, data: bytes) -> None:
+        """A mask: nothing gives its object's id, and a removal record states it."""
+        self.parts[own] = set()
+        self.masks[own] = data
+        if tag != "" or nonce is not None:
+            raise Damaged("a redacted object with a tag or nonce")
+        _check_mask(parse(data))
 
     def _identify(self, own: int, form: int, tag: str, nonce: bytes | None, data: bytes, secret: bytes) -> bytes:
         if form == OBJECT:
@@ -500,7 +513,8 @@ class Lineage:
             self.counts["list"] += 1
             base, flagged = stored_list(data, self._lists)
             self._lists[own] = flagged
-            self.parts[own] = {n >> 2 for n in flagged} | ({base} if base else set())
+            self.parts[own] = {n >> 2 for n in flagged}
+            self.bases[own] = base
             return list_id([bytes([n & 3]) + self.ids[n >> 2] for n in flagged])
         self.counts["map"] += 1
         shell, lists = stored_map(data)
@@ -509,6 +523,14 @@ class Lineage:
 
     def unreached(self, needed: set[int]) -> list[int]:
         """Numbers of the objects that nothing needs."""
+        return sorted(set(self.ids) - self._reached(needed, bases=True))
+
+    def redacted(self, needed: set[int]) -> set[tuple[bytes, int, int, bytes]]:
+        """The parts of a removal's digest for the redacted objects that these are, or consist of."""
+        reached = self._reached(needed, bases=False)
+        return {(self.ids[n], 255, REDACTED, self.masks[n]) for n in reached if n in self.masks}
+
+    def _reached(self, needed: set[int], bases: bool) -> set[int]:
         todo = list(needed)
         reached: set[int] = set()
         while todo:
@@ -516,7 +538,25 @@ class Lineage:
             if number not in reached:
                 reached.add(number)
                 todo += self.parts.get(number, ())
-        return sorted(set(self.ids) - reached)
+                todo += [self.bases[number]] if bases and self.bases.get(number) else []
+        return reached
+
+
+def _check_mask(mask: Any) -> None:
+    """Damaged if this is no mask (section 8)."""
+    if not isinstance(mask, dict) or "type" not in mask or set(mask) - MASK_KEYS:
+        raise Damaged("no mask")
+    for name in [mask[key] for key in ("type", "id", "tool_call_id") if key in mask] + mask.get("tool_calls", []):
+        decode_text(name)
+    for item in mask.get("items", []):
+        _check_mask(item)
+    for name, item in mask.get("fields", []):
+        decode_text(name)
+        _check_mask(item)
+    for name, counts in mask.get("counters", []):
+        decode_text(name)
+        if any(type(count) is not int for count in counts):
+            raise Damaged("no counters")
 
 
 class Thread:
@@ -576,7 +616,8 @@ class Thread:
             if row.columns != (*(None,) * 7, index("run", utf8(row.fields["run_id"]))):
                 raise Damaged("its columns are not those of its kind")
             return
-        if sorted(value) != KEYS[kind].split() or (value["format"], value["kind"]) != (1, kind):
+        keys = sorted(set(value) - {"redacted"} if kind == "removal" and value.get("redacted", 0) > 0 else value)
+        if keys != KEYS[kind].split() or (value["format"], value["kind"]) != (1, kind):
             raise Damaged("not a record of its kind, or of an unknown format")
         if kind in ("checkpoint", "write"):
             self._names(row, value)
@@ -634,13 +675,15 @@ class Thread:
         report = self.report
         report.records = len(self.rows)
         self._seals()
-        self._removals()
+        own = {number for _, number, _, _ in self.named if number}
+        self._removals(lineage.redacted(own))
         self._structure()
         self._traces()
         for row, number, form, name in self.named:
             if number == 0 and row.state != KEPT:
                 continue
-            if (lineage.ids.get(number), lineage.forms.get(number)) != (name, form):
+            found = lineage.forms.get(number)
+            if lineage.ids.get(number) != name or (OBJECT if found == REDACTED else found) != form:
                 self.problem(row, f"its value {name.hex()} is not object {number}")
         report.problems += lineage.problems
         report.counts = dict(lineage.counts)
@@ -659,14 +702,17 @@ class Thread:
         report.sealed = len(self.rows) - len(arrived)
         report.head = None if previous is None else _text_of(previous)
 
-    def _removals(self) -> None:
+    def _removals(self, redacted: set[tuple[bytes, int, int, bytes]]) -> None:
         gone = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in self.rows if r.state != KEPT]
-        self.report.pruned = len(gone)
+        self.report.pruned, self.report.redacted = len(gone), len(redacted)
         stated = [r.value for r in self.rows if r.kind == 3 and r.value]
         if not stated:
-            if gone:
+            if gone or redacted:
                 self.report.problems.append("removals: nothing states what was removed")
-        elif (stated[-1]["removed"], stated[-1]["digest"]) != (len(gone), _text_of(removed_digest(gone))):
+            return
+        counts = (stated[-1]["removed"], stated[-1].get("redacted", 0))
+        expected = _text_of(removed_digest([*gone, *redacted]))
+        if (*counts, stated[-1]["digest"]) != (len(gone), len(redacted), expected):
             self.report.problems.append("removals: the last removal record states others")
 
     def _structure(self) -> None:
@@ -858,7 +904,10 @@ def main(arguments: list[str]) -> int:
     reports = verify(*arguments)
     for name, report in reports.items():
         state = "ok" if report.ok else f"{len(report.problems)} PROBLEMS"
-        print(f"{name!r}: {state}; {report.sealed} sealed, {report.unsealed} unsealed, {report.pruned} removed")
+        print(
+            f"{name!r}: {state}; {report.sealed} sealed, {report.unsealed} unsealed, {report.pruned} removed, "
+            f"{report.redacted} redacted"
+        )
         print(f"  head {report.head}; " + ", ".join(f"{n} {what}s" for what, n in report.counts.items()))
         for problem in report.problems:
             print(f"  {problem}")
