@@ -15,6 +15,7 @@ from .errors import WfStoreError
 from .infos import TRUNCATED
 from .node_cache import was_cached
 from .normal import content_key, hash_of, message
+from .offload import Offload
 from .putting import CheckpointInput, RunRead, WritesInput
 from .scopes import calling_loop, control_of, current, scopes
 from .soon import soon
@@ -37,6 +38,7 @@ class Recorder:
     Args:
         store: where to.
         codec: what values are encoded with.
+        offload: the saver's executor, for what takes time on event loops.
         mode: "full", or "digests": of inputs and outputs only keyed digests.
         redact: applied to what calls and steps were given and gave, before it is encoded.
         limit: bytes that one value of a call may have.
@@ -46,10 +48,17 @@ class Recorder:
     """
 
     def __init__(
-        self, store: WfStore, codec: Codec, mode: Mode, redact: Callable[[Any], Any] | None, limit: int
+        self,
+        store: WfStore,
+        codec: Codec,
+        offload: Offload,
+        mode: Mode,
+        redact: Callable[[Any], Any] | None,
+        limit: int,
     ) -> None:
         self.store = store
         self.codec = codec
+        self.offload = offload
         self.closed = False
         self.active: set[RunState] = set()
         self._mode = mode
