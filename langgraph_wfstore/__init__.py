@@ -5,6 +5,7 @@ graph = builder.compile(checkpointer=WfStoreSaver("agent.db"))
 """
 
 from .cost import CostReport
+from .diff import Diff
 from .errors import (
     ArtifactError,
     BackendUnavailableError,
@@ -14,6 +15,7 @@ from .errors import (
     ConflictError,
     DecodeError,
     IntegrityError,
+    MergeConflictError,
     ThreadDeletedError,
     ThreadNotFoundError,
     UnsupportedValueError,
@@ -21,6 +23,8 @@ from .errors import (
 )
 from .infos import CallInfo, RunInfo, StepInfo
 from .lineage import Lineage
+from .merge import Merge
+from .merging import Conflict
 from .prices import Price, PriceTable
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
@@ -37,11 +41,15 @@ __all__ = [
     "CallNotFoundError",
     "CheckpointInfo",
     "CheckpointNotFoundError",
+    "Conflict",
     "ConflictError",
     "CostReport",
     "DecodeError",
+    "Diff",
     "IntegrityError",
     "Lineage",
+    "Merge",
+    "MergeConflictError",
     "Price",
     "PriceTable",
     "Problem",

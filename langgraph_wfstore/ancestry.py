@@ -47,6 +47,11 @@ class Ancestry:
 
     def entry(self, checkpoint_id: str | None) -> Entry | None:
         """The checkpoint of that id with its record, None if it is not there or has lost its content."""
+        found = self.placed(checkpoint_id)
+        return found if found is not None and found.record is not None else None
+
+    def placed(self, checkpoint_id: str | None) -> Entry | None:
+        """The checkpoint of that id, though it may have lost its content; None if it never was there."""
         if checkpoint_id is None:
             return None
         found = self._entries.get(checkpoint_id)
@@ -57,7 +62,7 @@ class Ancestry:
                 return None
             self._take_block(found.row)
             found = self._entries.setdefault(checkpoint_id, found)
-        return found if found.record is not None else None
+        return found
 
     def _take_block(self, row: RecordRow) -> None:
         """Read the checkpoints before this one on its branch at once: most ancestors are there."""
@@ -100,11 +105,11 @@ def places(store: WfStore, thread_id: str, trace: Trace) -> Places:
     for _, record in reversed(trace.begins):  # what is before a checkpoint is read along with it
         if not isinstance(record, RunRecord):
             continue
-        entry = ancestry.entry(last.get(record.run_id)) or ancestry.entry(record.checkpoint_id)
+        entry = ancestry.placed(last.get(record.run_id)) or ancestry.placed(record.checkpoint_id)
         if entry is None or entry.row is None:
             continue
         number = entry.row.branch or 0
-        branch_of[record.run_id] = names.get(number, f"branch {number}")
+        branch_of[record.run_id] = names.get(number, f"branch {number} (deleted)")
         if not line.has(view, store.backend, entry):
             abandoned.add(record.run_id)
     return Places(branch_of, frozenset(abandoned), ancestry.created)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .backends.base import Backend, BranchRow
+from .backends.base import KEPT, LABEL, Backend, BranchRow, RecordRow
 from .canonical import utf8
 from .errors import ConflictError
+from .format import label_body, record_id
 from .order import Arrival
-from .view import Entry, ThreadView
+from .records import Kind, LabelRecord
+from .view import Entry, Made, ThreadView
 
 
 class Line(NamedTuple):
@@ -74,6 +76,17 @@ def name_of(branch: BranchRow) -> str:
 def named(view: ThreadView) -> list[BranchRow]:
     """The branches that were not deleted, by number."""
     return [branch for _, branch in sorted(view.heads.items()) if branch.name]
+
+
+def label(seq: int, number: int, name: str | None) -> Made:
+    """The record that a branch is called so from now on, or was deleted."""
+    record = LabelRecord(number, name)
+    return plain_row(LABEL, Kind.LABEL, label_body(record), seq), record
+
+
+def plain_row(number: int, kind: Kind, body: bytes, seq: int) -> RecordRow:
+    """The row of a record that is found by its number only."""
+    return RecordRow(seq, number, record_id(kind, body), KEPT, body, *(None,) * 10)
 
 
 def _free_name(view: ThreadView, wanted: str | None) -> bytes:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from .ancestry import places
 from .arguments import checked_branch_name
-from .backends.base import BRANCH, LABEL, SWITCH, Append, BranchRow, RecordRow
-from .branches import branch_named, name_of, named
+from .backends.base import BRANCH, SWITCH, Append, BranchRow, RecordRow
+from .branches import branch_named, label, name_of, named, plain_row
 from .canonical import utf8
 from .errors import CheckpointNotFoundError, ConflictError, ThreadNotFoundError
-from .format import branch_body, label_body, read_record, switch_body
+from .format import branch_body, read_record, switch_body
 from .lookup import branch_number, kept
 from .objects import Placement
-from .putting import Plan, plain_row, sealed
-from .records import BranchRecord, CheckpointRecord, Kind, LabelRecord, SwitchRecord
+from .putting import Plan, sealed
+from .records import BranchRecord, CheckpointRecord, Kind, SwitchRecord
 from .view import Entry, Made, ThreadView
 from .views import Views
 
@@ -103,12 +103,6 @@ def switch_branch(views: Views, thread_id: str, name: str) -> None:
         return (plain_row(SWITCH, Kind.SWITCH, switch_body(record), view.last + 1), record), []
 
     _append(views, thread_id, plan)
-
-
-def label(seq: int, number: int, name: str | None) -> Made:
-    """The record that a branch is called so from now on, or was deleted."""
-    record = LabelRecord(number, name)
-    return plain_row(LABEL, Kind.LABEL, label_body(record), seq), record
 
 
 def _append(views: Views, thread_id: str, plan: Callable[[ThreadView], Change | None]) -> None:

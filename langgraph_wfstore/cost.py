@@ -186,6 +186,14 @@ def report(trace: Trace, by: str, pricer: Pricer | None, places: Places) -> Cost
     )
 
 
+def counted_line(calls: Sequence[CallInfo], key: str, label: str, pricer: Pricer | None) -> CostLine:
+    """What some calls cost, each counted once; see `report`."""
+    prices, line = _Prices(pricer), CostLine(key, label)
+    for call in _counted(calls):
+        line.add(prices.item(call))
+    return line
+
+
 class _Prices:
     def __init__(self, pricer: Pricer | None) -> None:
         self._pricer = pricer

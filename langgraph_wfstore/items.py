@@ -10,7 +10,7 @@ from .backends.base import RecordRow
 from .codec import CHUNK, PACK, unpack
 from .elements import Leaf
 from .format import Record
-from .lists import FLAG_BITS, FLAGS, common_length
+from .lists import FLAG_BITS, FLAGS, common_prefix
 from .reading import Loaded, Need, load, load_lists
 from .records import Ref
 from .view import ThreadView, numbers_of
@@ -90,8 +90,8 @@ class Items:
 
     def apart(self, newer: tuple[bytes, ...], older: tuple[bytes, ...]) -> tuple[list[bytes], list[bytes]]:
         """The ids of the elements where two lists differ, those of the newer one first, given their parts' names."""
-        head = common_length(newer, older)
-        tail = common_length(newer[head:][::-1], older[head:][::-1])
+        head = common_prefix(newer, older)
+        tail = common_prefix(newer[head:][::-1], older[head:][::-1])
         middles = newer[head : len(newer) - tail], older[head : len(older) - tail]
         return [*self.expand(middles[0])], [*self.expand(middles[1])]
 

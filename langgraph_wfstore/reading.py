@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .backends.base import LIST, MAP, OBJECT, Backend, ObjectRow
@@ -21,29 +22,6 @@ from .shelf import Shelf
 FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
-    """A checkpoint with its values.
-
-    Attributes:
-        parent: id of the nearest ancestor that is kept, None at the root.
-        writes: (task id, channel, value), ordered by task path, task id and index.
-    """
-
-    record: CheckpointRecord
-    record_id: bytes
-    parent: str | None
-    values: dict[str, Any]
-    metadata: dict[str, Any]
-    extra: dict[str, Any]
-    writes: list[tuple[str, str, Any]]
-
-    @property
-    def versions(self) -> dict[str, Version]:
-        """Channel versions."""
-        return {c.name: c.version for c in self.record.channels if c.version is not None}
-
-
 Need = tuple[Ref, int]  # a value, and the number of its object
 
 
@@ -56,6 +34,7 @@ class Outline:
     parent: str | None
     writes: tuple[tuple[WriteRecord, Write], ...]
     numbers: dict[bytes, int]
+    merged: str | None = None
 
     def needs(self) -> Iterable[Need]:
         """Every value it names."""
@@ -107,6 +86,14 @@ def missing(name: bytes) -> IntegrityError:
     return IntegrityError(
         f"object {hex_id(name)} is named by a record and not in the store; run thread.verify() to see what is "
         "affected, and restore a backup"
+    )
+
+
+def missing_number(number: int) -> IntegrityError:
+    """The error for an object number that a record or a list names and nobody has."""
+    return IntegrityError(
+        f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
+        "what is affected, and restore a backup"
     )
 
 
@@ -188,10 +175,7 @@ class _Loading:
         rows = {row.number: row for row in self._backend.numbered(self._number, numbers)} if numbers else {}
         for number in numbers:
             if number not in rows:
-                raise IntegrityError(
-                    f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
-                    "what is affected, and restore a backup"
-                )
+                raise missing_number(number)
         return rows
 
     def _resolve(self, rows: Sequence[ObjectRow]) -> None:
@@ -282,26 +266,64 @@ def checked_leaf(row: ObjectRow, secret: bytes) -> Leaf:
     return Leaf(row.tag, row.data, key)
 
 
-def decode_checkpoint(codec: Codec, thread: str, outline: Outline, loaded: Loaded) -> StoredCheckpoint:
-    """A checkpoint with its values.
+class StoredCheckpoint:
+    """A checkpoint whose values are decoded when they are asked for.
+
+    Args:
+        codec: what they are decoded with.
+        thread: the thread's id, for errors.
+        outline: what it consists of.
+        loaded: what its values are decoded from.
+
+    Attributes:
+        parent: id of the nearest ancestor that is kept, None at the root.
+        merged: of a merge the id of its second parent, which may have been removed since.
+        written: (task id, channel) of its writes, ordered by task path, task id and index.
 
     Raises:
-        DecodeError: a value cannot be read; names thread, checkpoint and channel.
+        DecodeError: by what is asked for: a value cannot be read; names thread, checkpoint and channel.
     """
-    record = outline.record
 
-    def read(what: str, ref: Ref) -> Any:
+    def __init__(self, codec: Codec, thread: str, outline: Outline, loaded: Loaded) -> None:
+        self._codec = codec
+        self._thread = thread
+        self._writes = outline.writes
+        self._loaded = loaded
+        self.record = outline.record
+        self.record_id = outline.record_id
+        self.parent = outline.parent
+        self.merged = outline.merged
+        self.written = tuple((record.task_id, write.channel) for record, write in outline.writes)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The channel values."""
+        refs = {channel.name: channel.value for channel in self.record.channels if channel.value is not None}
+        return {name: self._read(f"channel {name!r}", ref) for name, ref in refs.items()}
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """LangGraph's metadata."""
+        return dict(self._read("metadata", self.record.metadata))
+
+    @cached_property
+    def extra(self) -> dict[str, Any]:
+        """What else the checkpoint holds."""
+        return {} if self.record.extra is None else dict(self._read("further keys", self.record.extra))
+
+    @cached_property
+    def writes(self) -> list[tuple[str, str, Any]]:
+        """(task id, channel, value) of its writes, in the order of `written`."""
+        return [(r.task_id, w.channel, self._read(f"write to channel {w.channel!r}", w.value)) for r, w in self._writes]
+
+    @property
+    def versions(self) -> dict[str, Version]:
+        """Channel versions."""
+        return {c.name: c.version for c in self.record.channels if c.version is not None}
+
+    def _read(self, what: str, ref: Ref) -> Any:
         try:
-            return loaded.value(codec, ref)
+            return self._loaded.value(self._codec, ref)
         except DecodeError as error:
-            raise DecodeError(f"thread {thread!r}, checkpoint {record.checkpoint_id!r}, {what}: {error}") from error
-
-    return StoredCheckpoint(
-        record=record,
-        record_id=outline.record_id,
-        parent=outline.parent,
-        values={c.name: read(f"channel {c.name!r}", c.value) for c in record.channels if c.value is not None},
-        metadata=read("metadata", record.metadata),
-        extra={} if record.extra is None else read("further keys", record.extra),
-        writes=[(r.task_id, w.channel, read(f"write to channel {w.channel!r}", w.value)) for r, w in outline.writes],
-    )
+            place = f"thread {self._thread!r}, checkpoint {self.record.checkpoint_id!r}, {what}"
+            raise DecodeError(f"{place}: {error}") from error

@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from .arguments import checked_branch_name
 from .backends.base import (
     CHECKPOINT,
     HIDDEN,
@@ -25,17 +27,18 @@ from .backends.base import (
     Stale,
     Tail,
 )
+from .branches import label, plain_row
 from .canonical import utf8
 from .codec import Codec
 from .delta import walk_entries
-from .errors import BackendUnavailableError, ConflictError
-from .format import record_id, removal_body, removed_digest, seal_id, skeleton_body
+from .errors import BackendUnavailableError, BranchNotFoundError, ConflictError
+from .format import removal_body, removed_digest, seal_id, skeleton_body
 from .lists import pack_numbers, unpack_numbers
 from .lookup import load_needs
 from .putting import keyed_hash, run_hash
 from .records import CallRecord, EndRecord, Kind, RemovalRecord, RunRecord, SealRecord, StepRecord, WriteRecord
 from .sweep import sweep
-from .view import Entry, Made, entries_of, read_rows, run_of
+from .view import MAIN, Entry, Made, entries_of, read_rows, run_of
 from .views import Views
 
 _ATTEMPTS = 100
@@ -55,6 +58,15 @@ class Whole:
     def number(self) -> int:
         """The thread's number."""
         return self.tail.row.number or 0
+
+
+class Removal(NamedTuple):
+    """What goes of one thread: checkpoints, and the names of branches."""
+
+    whole: Whole
+    gone: set[Key]
+    reason: str
+    branches: frozenset[int] = frozenset()
 
 
 def delete_thread(views: Views, codec: Codec, thread_id: str) -> None:
@@ -90,7 +102,7 @@ def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
             traces = _traces(whole, frozenset(run_ids))
             if not gone and not traces:
                 return None
-            return _change(views, codec, [(whole, gone, "delete_for_runs")], traces=traces)
+            return _change(views, codec, [Removal(whole, gone, "delete_for_runs")], traces=traces)
 
         _repeat(views, plan, [])
 
@@ -110,9 +122,45 @@ def prune(views: Views, codec: Codec, thread_ids: Sequence[str], strategy: str) 
                 return None
             whole = _whole(views.backend, tail)
             gone = {key for key, entry in whole.entries.items() if entry.shown} - _latest(views, whole)
-            return _change(views, codec, [(whole, gone, "prune")]) if gone else None
+            return _change(views, codec, [Removal(whole, gone, "prune")]) if gone else None
 
         _repeat(views, plan, [thread_id])
+
+
+def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None:
+    """See `Thread.delete_branch`."""
+    wanted = utf8(checked_branch_name(name))
+
+    def plan() -> Rewrite:
+        tail = views.tail(thread_id)
+        branches = {branch.name: branch.number for branch in tail.branches} or {MAIN: 0}
+        if wanted not in branches:
+            names = ", ".join(repr(each.decode("utf-8", "surrogatepass")) for each in sorted(branches) if each)
+            raise BranchNotFoundError(f"thread {thread_id!r} has no branch {name!r}; it has {names}")
+        number = branches[wanted]
+        if number in (0, tail.row.current):
+            what = "the first one, which always stays" if not number else "the current one; switch to another first"
+            raise ConflictError(f"branch {name!r} of thread {thread_id!r} is {what}. Nothing was deleted")
+        whole = _whole(views.backend, tail)
+        own = frozenset((number,))
+        return _change(views, codec, [Removal(whole, _only_on(whole, own), "delete_branch", own)])
+
+    _repeat(views, plan, [thread_id])
+
+
+def _only_on(whole: Whole, numbers: frozenset[int]) -> set[Key]:
+    """The checkpoints that no line of another branch has: of these branches, and of those deleted before."""
+    named = {branch.number: branch.head for branch in whole.tail.branches if branch.name}
+    heads = {head for number, head in named.items() if number not in numbers}
+    ends = [entry for entry in whole.entries.values() if entry.row is not None and entry.row.seq in heads]
+    kept = {anchor for end in ends for anchor in _line(whole, end)}
+    shown = [(key, e.row) for key, e in whole.entries.items() if e.shown and e.row is not None]
+    roots = {
+        row.anchor: key
+        for key, row in shown
+        if not key[0] and row.anchor not in kept and (row.branch in numbers or row.branch not in named)
+    }
+    return {*roots.values(), *(key for key, row in shown if key[0] and row.within in roots)}
 
 
 def copy_thread(views: Views, source_id: str, target_id: str) -> None:
@@ -211,7 +259,7 @@ def _line(whole: Whole, head: Entry) -> set[int | None]:
 def _change(
     views: Views,
     codec: Codec,
-    removals: Sequence[tuple[Whole, set[Key], str]],
+    removals: Sequence[Removal],
     dropped: Whole | None = None,
     traces: Collection[int] = (),
 ) -> Rewrite:
@@ -220,10 +268,10 @@ def _change(
     Args:
         traces: numbers of the records of runs, steps and calls that go too, of the first removal's thread.
     """
-    first = dropped or removals[0][0]
+    first = dropped or removals[0].whole
     lineage = first.tail.row.lineage or 0
     change = Rewrite(lineage, {})
-    concerned = {whole.number: (whole, gone, reason) for whole, gone, reason in removals}
+    concerned = {removal.whole.number: removal for removal in removals}
     live: set[int] = set()
     wholes: list[Whole] = []
     for row in views.backend.kin(lineage):
@@ -232,19 +280,20 @@ def _change(
             change.expect[number] = dropped.tail.standing
             continue
         if number in concerned:
-            whole, gone, reason = concerned[number]
+            removal = concerned[number]
         else:
             tail = views.backend.row(number)
             if tail is None:
                 raise Stale
-            whole, gone, reason = _whole(views.backend, tail), set(), ""
+            removal = Removal(_whole(views.backend, tail), set(), "")
+        whole = removal.whole
         change.expect[number] = whole.tail.standing
         wholes.append(whole)
-        needed = _needed(views, codec, whole, gone)
+        needed = _needed(views, codec, whole, removal.gone)
         going = traces if number in concerned else ()
         live |= needed.live | _named_by_traces(whole, going)
-        if gone or going:
-            _remove(change, whole, gone, needed, reason, going)
+        if removal.gone or going or removal.branches:
+            _remove(change, removal, needed, going)
     change.drop_thread = None if dropped is None else dropped.number
     if change.expect.keys() - {change.drop_thread}:
         change.drop_objects, change.replace_objects = sweep(views.backend, lineage, live)
@@ -324,10 +373,9 @@ def _delta_channels(views: Views, codec: Codec, whole: Whole, staying: Sequence[
     return found
 
 
-def _remove(
-    change: Rewrite, whole: Whole, gone: set[Key], needed: _Needed, reason: str, traces: Collection[int]
-) -> None:
+def _remove(change: Rewrite, removal: Removal, needed: _Needed, traces: Collection[int]) -> None:
     """Replace the records that lose their content, state it in a removal record, and seal."""
+    whole, gone, reason = removal[:3]
     rows = [row for row, _ in whole.made]
     for i, (row, record) in enumerate(whole.made):
         if row.seq in traces:
@@ -350,13 +398,17 @@ def _remove(
             change.records.append((whole.number, rows[i]))
     removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in rows if r.state != KEPT]
     body = removal_body(RemovalRecord(reason, len(removed), removed_digest(removed)))
-    name = record_id(Kind.REMOVAL, body)
     tail = whole.tail
-    seal = SealRecord(tail.ordinal + 1, tail.seal, (*tail.unsealed, name))
-    new = RecordRow(tail.last + 1, REMOVAL, name, KEPT, body, seal.ordinal, seal_id(seal), *(None,) * 8)
-    change.records.append((whole.number, new))
+    new = [label(tail.last + at, number, None)[0] for at, number in enumerate(sorted(removal.branches), 1)]
+    new.append(plain_row(REMOVAL, Kind.REMOVAL, body, tail.last + len(new) + 1))
+    seal = SealRecord(tail.ordinal + 1, tail.seal, (*tail.unsealed, *(row.id for row in new)))
+    new[-1] = new[-1]._replace(ordinal=seal.ordinal, seal=seal_id(seal))
+    change.records += [(whole.number, row) for row in new]
     if tail.row.branches > 1:
-        change.heads[whole.number] = _heads(whole, rows)
+        heads = _heads(whole, rows)
+        change.heads[whole.number] = [
+            branch._replace(name=b"", head=0) if branch.number in removal.branches else branch for branch in heads
+        ]
 
 
 def _key(row: RecordRow, record: object) -> Key:
@@ -379,7 +431,7 @@ def _heads(whole: Whole, rows: list[RecordRow]) -> list[BranchRow]:
     """Every branch with the nearest kept ancestor of its head as its head."""
     by_number = {e.row.seq: e for e in whole.entries.values() if e.row is not None}
     moved = []
-    for branch in whole.tail.branches:
+    for branch in whole.tail.branches:  # of one that was deleted the head is 0, which no record has
         entry = by_number.get(branch.head)
         while entry is not None and entry.row is not None and rows[entry.row.seq - 1].state != KEPT:
             entry = None if entry.parent is None else whole.entries.get(("", entry.parent))

@@ -29,7 +29,7 @@ from .putting import (
     plan_checkpoint,
     plan_writes,
 )
-from .reading import StoredCheckpoint, decode_checkpoint
+from .reading import StoredCheckpoint
 from .views import Views
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class WfStore:
                 return Found(None, life, last)
             outline = outline_of(view, self.backend, entry, {})
             loaded = load_needs(view, self.backend, self.views.shelf, outline.needs())
-        return Found(decode_checkpoint(codec, thread_id, outline, loaded), life, last)
+        return Found(StoredCheckpoint(codec, thread_id, outline, loaded), life, last)
 
     def has_branch(self, thread_id: str, name: str) -> bool:
         """Whether the thread has a branch of that name."""

@@ -39,11 +39,14 @@ class Traces:
             self._store.views.refresh(view)
             return view.number if view.stored else None
 
+    def run_rows(self) -> list[RecordRow]:
+        """The rows of the runs, in the order of their arrival."""
+        number = self._number()
+        return [] if number is None else self._store.backend.runs(number)
+
     def run_ids(self) -> list[str]:
         """The ids of the runs, in the order of their arrival."""
-        number = self._number()
-        rows = [] if number is None else self._store.backend.runs(number)
-        return [record.run_id for _, record in read_rows(rows) if isinstance(record, RunRecord)]
+        return [record.run_id for _, record in read_rows(self.run_rows()) if isinstance(record, RunRecord)]
 
     def of(self, run_ids: Sequence[str] | None = None) -> Trace:
         """Everything that is recorded of these runs, of all runs for None."""

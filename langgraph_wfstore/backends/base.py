@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 KEPT, HIDDEN, SKELETON = 0, 1, 2
-CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL = range(10)
+CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL, MERGE = range(11)
 OBJECT, LIST, MAP = 0, 1, 2
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
@@ -50,16 +50,17 @@ class RecordRow(NamedTuple):
 
     Attributes:
         seq: the record's number in its thread.
-        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END or LABEL.
+        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL or MERGE.
         id: the record id.
         state: KEPT, HIDDEN (not shown; kept for a delta channel) or SKELETON (content removed).
         body: canonical bytes; for a skeleton the bytes of `skeleton_body`.
         ordinal, seal: the seal that ends with this record, if one does.
-        anchor: hash of namespace and checkpoint id, the same for a checkpoint and its writes.
+        anchor: hash of namespace and checkpoint id, the same for a checkpoint, its writes and its merge.
         space: hash of the namespace, 0 for the root; None for other kinds than CHECKPOINT, as all that follows.
         position: place in the thread's causal order.
         branch: number of the branch it was put on; None below the root.
-        within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to.
+        within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to; of a merge that of
+            the second parent.
         source, step: of the metadata.
         run: hash of the run id: the metadata's, or that of a run, step, call or end.
         refs: the numbers of the objects that the record names, in the order of `format.refs_of`, packed.

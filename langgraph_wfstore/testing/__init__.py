@@ -28,10 +28,13 @@ from .contract_conflicts import ConflictsContract, LeasesContract
 from .contract_conformance import ConformanceContract
 from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
+from .contract_diff import DiffContract, DiffOfCallsContract, DiffOfStatesContract
+from .contract_diff_lines import DiffCostContract, DiffOfLinesContract
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
 from .contract_listing import IterationContract, ListingContract
+from .contract_merge import MergeConflictContract, MergeContract, MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
@@ -69,6 +72,11 @@ PARTS: tuple[type[Contract], ...] = (
     CaptureContract,
     LineageContract,
     AgentsContract,
+    DiffContract,
+    DiffOfCallsContract,
+    DiffOfStatesContract,
+    DiffOfLinesContract,
+    DiffCostContract,
     GraphsContract,
     SaverErrorsContract,
     InterruptsContract,
@@ -79,6 +87,10 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteForRunsContract,
     PruneContract,
     CopiesContract,
+    MergeContract,
+    MergeConflictContract,
+    MergeScheduleContract,
+    MergeStorageContract,
     ConcurrencyContract,
     EventLoopsContract,
     VerifyContract,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langgraph.types import Command
 
+from langgraph_wfstore.ancestry import places
 from langgraph_wfstore.branching import BranchInfo
 from langgraph_wfstore.errors import BranchNotFoundError, CheckpointNotFoundError, ConflictError
 
@@ -267,6 +268,65 @@ class BranchesContract(Contract):
         assert [(each.name, each.base) for each in found] == [("main", None), ("fork-1", None)]
         assert_sound(saver, THREAD)
 
+    def test_a_deleted_branch_takes_what_only_it_has(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
+        main = put_chain(api, 3)
+        fork = put_chain(api, 3, after=main[0])
+        deep = put_chain(api, 2, after=fork[1])
+        below = api.put(config_of(ns="sub"), checkpoint_of({"c": 1}), metadata_of(0, parents={"": id_of(fork[2])}))
+        kept = api.put(config_of(ns="sub"), checkpoint_of({"c": 2}), metadata_of(0, parents={"": id_of(fork[0])}))
+        thread = saver.store.thread(THREAD)
+        thread.switch("main")
+        thread.delete_branch("fork-1")
+        assert heads_of(reopen()) == {"main": id_of(main[2]), "fork-2": id_of(deep[1])}
+        assert api.get_tuple(fork[2]) is None
+        assert api.get_tuple(below) is None
+        assert api.read(kept).config == kept
+        assert ids_of(api.list(config_of(branch="fork-2"))) == ids_of([*main[:1], *fork[:2], *deep])[::-1]
+        assert_sound(saver, THREAD)
+        late = put_chain(api, 1, after=fork[1])
+        assert heads_of(saver)["fork-1"] == id_of(late[0])
+        thread.switch("main")
+        for name in ("fork-1", "fork-2"):
+            thread.delete_branch(name)
+            assert_sound(saver, THREAD)
+        assert ids_of(api.list(config_of())) == ids_of(main)[::-1]
+        on = put_chain(api, 1, after=main[0])
+        assert heads_of(saver) == {"main": id_of(main[2]), "fork-1": id_of(on[0])}
+        assert_sound(saver, THREAD)
+
+    def test_a_branch_without_a_checkpoint_of_its_own_is_deleted(self, api: Api, saver: WfStoreSaver) -> None:
+        main = put_chain(api, 2)
+        thread = saver.store.thread(THREAD)
+        thread.create_branch("short")
+        thread.delete_branch("short")
+        thread.create_branch("short", id_of(main[0]))
+        thread.delete_branch("short")
+        assert heads_of(saver) == {"main": id_of(main[1])}
+        assert len(api.list(config_of())) == 2
+        assert_sound(saver, THREAD)
+
+    def test_main_and_the_current_branch_are_not_deleted(self, api: Api, saver: WfStoreSaver) -> None:
+        main = put_chain(api, 2)
+        put_chain(api, 1, after=main[0])
+        thread = saver.store.thread(THREAD)
+        with pytest.raises(ConflictError, match="the current one"):
+            thread.delete_branch("fork-1")
+        with pytest.raises(ConflictError, match="always stays"):
+            thread.delete_branch("main")
+        with pytest.raises(BranchNotFoundError, match="'fork-1', 'main'"):
+            thread.delete_branch("nobody")
+        assert len(api.list(config_of())) == 3
+
+    def test_a_branch_that_another_is_named_on_stays(self, api: Api, saver: WfStoreSaver) -> None:
+        main = put_chain(api, 2)
+        fork = put_chain(api, 2, after=main[0])
+        thread = saver.store.thread(THREAD)
+        thread.create_branch("kept", id_of(fork[0]))
+        thread.switch("main")
+        thread.delete_branch("fork-1")
+        assert heads_of(saver) == {"main": id_of(main[1]), "kept": id_of(fork[0])}
+        assert_sound(saver, THREAD)
+
 
 class BranchRunsContract(DurabilityContract):
     """Graphs that run on a branch."""
@@ -373,6 +433,20 @@ class BranchRunsContract(DurabilityContract):
         assert found["main"] + found["b0"] + found["b1"] == 5
         assert found["b1"] == 1
         assert_sound(saver, THREAD)
+
+    def test_what_a_deleted_branch_cost_is_counted_apart(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
+        beside = isolated(api, saver)
+        graph = line_graph(beside.saver, "a", "b")
+        beside.invoke(graph, {"log": ["in"]}, config_of(), durability=durability)
+        thread = saver.store.thread(THREAD)
+        head = thread.branches()[0].head
+        beside.invoke(graph, {"log": ["fork"]}, config_of(checkpoint_id=head, branch="gone"), durability=durability)
+        runs = thread.runs()
+        thread.delete_branch("gone")
+        where = places(saver.store, THREAD, thread.traces.of())
+        assert where.branch_of == {runs[0].run_id: "main", runs[1].run_id: "branch 1 (deleted)"}
+        assert where.abandoned == {runs[1].run_id}
+        assert [branch.runs for branch in thread.branches()] == [1]
 
     def said(self, api: Api, graph: Any, config: Any) -> list[str]:
         return [each.id for each in api.get_state(graph, config).values["messages"]]

@@ -260,3 +260,25 @@ class LeasesContract(Contract):
             put_chain(api.on(clone), 1)
         lease.release()
         put_chain(api.on(clone), 1)
+
+    @pytest.mark.parametrize("alone", [True, False])
+    def test_a_claim_between_the_look_and_the_write_counts(
+        self, api: Api, saver: WfStoreSaver, reopen: Reopen, monkeypatch: pytest.MonkeyPatch, alone: bool
+    ) -> None:
+        stored = [] if alone else put_chain(api, 1)
+        lease = self.claim(api, 0.001)
+        time.sleep(0.01)
+        other, backend = api.on(reopen()), saver.store.backend
+        look, claims = backend.lease, [self.claim]
+
+        def look_and_be_overtaken(name: bytes) -> Any:
+            found = look(name)
+            for claim in claims[:1]:
+                claims.clear()
+                claim(other)
+            return found
+
+        monkeypatch.setattr(backend, "lease", look_and_be_overtaken)
+        with pytest.raises(ConflictError, match=f"token {lease.token} was lost"):
+            put_chain(api, 1, after=stored[-1] if stored else None)
+        assert len(api.list(config_of())) == len(stored)

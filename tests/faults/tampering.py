@@ -94,6 +94,13 @@ def _branches_and_order(saver: WfStoreSaver) -> None:
     old = [*graph.get_state_history(config_of("forked"))]
     graph.invoke({"log": ["fork"]}, old[-1].config)
     graph.update_state(old[1].config, {"note": "another fork"})
+    forked = saver.store.thread("forked")
+    forked.create_branch("created", old[2].config["configurable"]["checkpoint_id"])
+    forked.create_branch("gone on with", old[-1].config["configurable"]["checkpoint_id"])
+    graph.update_state(config_of("forked", branch="gone on with"), {"note": "on it"})
+    forked.rename_branch("created", "renamed")
+    forked.switch("gone on with")
+    forked.delete_branch("fork-1")
     # A RESUME that a checkpoint with children has replaced, and writes that no seal covers yet.
     config = config_of("replaced")
     for number in range(3):
@@ -199,7 +206,7 @@ KEYS = {
     "sqlite_sequence": ("name",),
 }
 _STATES = ("", "hidden ", "skeleton of ")
-_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end")
+_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label")
 
 
 def _row_kind(table: str, row: dict[str, Any]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import children
 import pytest
 
-from langgraph_wfstore import BackendUnavailableError, WfStore, WfStoreSaver
+from langgraph_wfstore import BackendUnavailableError, ConflictError, WfStore, WfStoreSaver
 from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
@@ -420,3 +421,47 @@ def test_the_files_of_a_closed_store_are_not_held_open(tmp_path: Path) -> None:
 
 def _exists(fd: str) -> bool:
     return os.path.exists(f"/proc/self/fd/{fd}")
+
+
+# ------------------------------------------------------------------ one head, many who go on from it
+
+
+def _go_on(path: Path, name: str, refuses: bool, rounds: int) -> list[str]:
+    """In every round go on from the head that was read; gives what was acknowledged."""
+    done = []
+    with WfStoreSaver(path, on_conflict="error" if refuses else "fork") as saver:
+        for number in range(rounds):
+            last = saver.get_tuple(config_of("shared", branch="main"))
+            assert last is not None
+            time.sleep(0.002)  # the others read the same one
+            try:
+                stored = put(saver, "shared", number, last.config, who=name)
+            except ConflictError:
+                continue
+            done.append(stored["configurable"]["checkpoint_id"])
+    return done
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_of_eight_processes_on_one_head_one_wins(tmp_path: Path, refuses: bool) -> None:
+    path = tmp_path / "agent.db"
+    with WfStoreSaver(path) as saver:
+        put(saver, "shared", 0)
+    running = [children.start(_go_on, path, f"process {i}", refuses, OPERATIONS) for i in range(8)]
+    acknowledged = [each for child in running for each in child.outcome()]
+    with WfStoreSaver(path) as saver:
+        thread = saver.store.thread("shared")
+        stored = thread.checkpoints()
+        assert {each.checkpoint_id for each in stored} == {stored[-1].checkpoint_id, *acknowledged}
+        children_of = Counter(each.parent_id for each in stored if each.parent_id is not None)
+        branches = {each.name: each for each in thread.branches()}
+        if refuses:
+            assert set(children_of.values()) == {1}
+            assert list(branches) == ["main"]
+            assert len(acknowledged) < 8 * OPERATIONS
+        else:
+            leaves = {each.checkpoint_id for each in stored} - set(children_of)
+            assert {each.head for each in branches.values()} == leaves
+            assert len(branches) == len(leaves) > 1
+            assert len(acknowledged) == 8 * OPERATIONS
+        assert_sound(saver, "shared")

@@ -21,7 +21,7 @@ from typing import Any
 import zstandard
 
 DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
-KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end")
+KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label")
 KEYS = {
     "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id "
     "parents run_id source step ts updated_channels v versions_seen",
@@ -29,6 +29,7 @@ KEYS = {
     "branch": "base current first format kind name number",
     "removal": "digest format kind reason removed",
     "switch": "checkpoint format kind number",
+    "label": "format kind name number",
 }
 # Of traces: per key what it is, "!" where it is never left out, and "0" where it is left out if it is 0 or "".
 TRACE_KEYS = {
@@ -551,7 +552,7 @@ class Thread:
     def _read(self, row: Row) -> None:
         value = row.value
         if row.state == SKELETON:
-            if len(value) != 4 or type(value[3]) is not bool or row.refs or row.kind in (2, 3, 4):
+            if len(value) != 4 or type(value[3]) is not bool or row.refs or row.kind in (2, 3, 4, 9):
                 raise Damaged("not what a removed record leaves")
             if row.kind >= 5:
                 decode_text(value[1])
@@ -675,7 +676,7 @@ class Thread:
                 found.setdefault((namespace, name), row)
         by_id = {row.id: row for row in self.rows}
         starts = [r for r in self.rows if r.kind == 2 and r.value]
-        begins = {read_digest(r.value["first"]): r.value["number"] for r in starts}
+        begins = {read_digest(r.value["first"]): r.value["number"] for r in starts if r.value["first"] is not None}
         latest: dict[tuple[Any, ...], bytes] = {}
         for row in self.rows:
             if not row.value:
@@ -694,7 +695,7 @@ class Thread:
                     self.problem(row, "it is on another branch")
             elif row.kind == 1 and row.state != SKELETON:
                 self._replaced(row, latest, found)
-        self._branches(starts, by_id)
+        self._branches(by_id)
 
     def _traces(self) -> None:
         """Runs that start once, with what belongs to them; ends of what started before; links."""
@@ -743,28 +744,46 @@ class Thread:
                 self.problem(row, f"write {at} replaces another one")
             latest[key] = row.id
 
-    def _branches(self, starts: list[Row], by_id: dict[bytes, Row]) -> None:
+    def _branches(self, by_id: dict[bytes, Row]) -> None:
+        """Which branches there are, how they are called and where they start, and which one is current."""
         current = 0
-        expected: list[tuple[int, bytes, int | None]] = [(0, b"main", None)] if starts else []
-        for number, row in enumerate(starts, 1):
-            value = row.value
-            first = by_id.get(read_digest(value["first"]))
-            if value["number"] != number or first is None or first.number != row.number - 1:
-                self.problem(row, "it does not start the next branch")
-            base = None if value["base"] is None else by_id[read_digest(value["base"])].number
-            expected.append((number, utf8(decode_text(value["name"])), base))
-        for row in (r for r in self.rows if r.value and r.kind in (2, 4)):
+        found: dict[int, tuple[bytes, int | None]] = {0: (b"main", None)}
+        for row in (r for r in self.rows if r.value and r.kind in (2, 4, 9)):
+            value, number = row.value, row.value["number"]
             if row.kind == 2:
-                current = row.value["number"] if row.value["current"] else current
+                self._begun(row, found, by_id)
+                current = number if value["current"] else current
+            elif row.kind == 9:
+                if number not in found or not number or not found[number][0]:
+                    self.problem(row, "it names no branch that could be named")
+                else:
+                    name = b"" if value["name"] is None else utf8(decode_text(value["name"]))
+                    found[number] = (name, found[number][1])
             else:
-                current = row.value["number"]
-                if read_digest(row.value["checkpoint"]) not in by_id:
+                current = number
+                if read_digest(value["checkpoint"]) not in by_id:
                     self.problem(row, "its checkpoint is not there")
-        if self.branch_rows != expected:
+        if self.branch_rows != [(number, *found[number]) for number in sorted(found) if len(found) > 1]:
             self.report.problems.append("branches: the table says something else than the records")
         nested = any(r.kind == 0 and r.columns[1] != 0 for r in self.rows)
-        if (self.current, self.branches, self.nested) != (current, len(starts) + 1, nested):
+        if (self.current, self.branches, self.nested) != (current, len(found), nested):
             self.report.problems.append("thread: its columns say something else than the records")
+
+    def _begun(self, row: Row, found: dict[int, tuple[bytes, int | None]], by_id: dict[bytes, Row]) -> None:
+        value, name = row.value, utf8(decode_text(row.value["name"]))
+        base = None if value["base"] is None else by_id.get(read_digest(value["base"]))
+        if value["first"] is not None:
+            first = by_id.get(read_digest(value["first"]))
+            if first is None or first.number != row.number - 1 or first.kind != 0:
+                self.problem(row, "it does not follow its first checkpoint")
+        elif base is None or base.kind != 0 or value["number"] in found:
+            self.problem(row, "it starts a branch from nothing")
+        if value["number"] in found:
+            if found[value["number"]][0] != name:
+                self.problem(row, "its branch is called otherwise")
+        elif value["number"] != len(found):
+            self.problem(row, "it does not start the next branch")
+        found.setdefault(value["number"], (name, None if base is None else base.number))
 
 
 def verify(path: str | Path, dictionary: str | Path = DICTIONARY) -> dict[str, Report]:

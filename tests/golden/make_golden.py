@@ -28,6 +28,7 @@ from langgraph_wfstore.records import (
     CheckpointRecord,
     EndRecord,
     Kind,
+    LabelRecord,
     Ref,
     RemovalRecord,
     RunRecord,
@@ -65,6 +66,8 @@ def build(store: WfStore) -> None:
     store.copy_thread("plain", "copy of plain")
     _traced(store)
     store.copy_thread("traced", "copy of traced")
+    _branched(store)
+    store.copy_thread("branched", "copy of branched")
 
 
 def _put(
@@ -74,6 +77,7 @@ def _put(
     parent: int | None,
     values: dict[str, Any],
     namespace: str = "",
+    branch: str | None = None,
     **metadata: Any,
 ) -> None:
     new = CheckpointInput(
@@ -94,6 +98,7 @@ def _put(
         ts=f"2026-01-01T00:00:{number:02d}+00:00",
         metadata={"source": "loop", "step": number, "run_id": f"run-{number // 8}", **metadata},
         extra={"pending_sends": []} if number % 5 == 0 else {},
+        branch=branch,
     )
     store.put_checkpoint(thread, new, store.codec)
 
@@ -153,6 +158,24 @@ def _chat(store: WfStore) -> None:
 
 BEGAN = 1_767_225_600_000_000_000
 TALK = [{"role": "user", "text": f"message {n}: " + "what was said, " * 5} for n in range(24)]
+
+
+def _branched(store: WfStore) -> None:
+    """Branches that were created, renamed, gone on with, switched to and deleted."""
+    for number in range(1, 5):
+        _put(store, "branched", number, number - 1 or None, {"talk": TALK[:number]}, run_id="kept")
+    thread = store.thread("branched")
+    thread.create_branch("created", "c0002")
+    thread.create_branch("to be deleted " + PAIR, "c0001")
+    _put(store, "branched", 5, 2, {"talk": TALK[:9]}, branch="created", run_id="gone")
+    _put(store, "branched", 6, 1, {"talk": TALK[:7]}, branch="to be deleted " + PAIR, run_id="kept")
+    _put(store, "branched", 7, 3, {"talk": TALK[:8]}, run_id="kept")
+    thread.rename_branch("fork-1", "renamed \ud800")
+    thread.switch("main")
+    store.delete_for_runs(["gone"])
+    _put(store, "branched", 8, 2, {"talk": TALK[:5]}, branch="created", run_id="kept")
+    thread.delete_branch("to be deleted " + PAIR)
+    thread.create_branch("without a checkpoint", "c0004")
 
 
 def run_record(run_id: str, **fields: Any) -> RunRecord:
@@ -338,6 +361,9 @@ RECORDS: list[tuple[Kind, Any]] = [
     (Kind.BRANCH, BranchRecord(2, "\ud800", None, ID[2], False)),
     (Kind.REMOVAL, RemovalRecord("prune", 12, ID[3])),
     (Kind.SWITCH, SwitchRecord(1, ID[4])),
+    (Kind.BRANCH, BranchRecord(3, "created", ID[0], None, False)),
+    (Kind.LABEL, LabelRecord(2, "plan " + PAIR)),
+    (Kind.LABEL, LabelRecord(1, None)),
     (Kind.RUN, run_record("", started=0)),
     (Kind.RUN, run_record("run \ud800", **FULL_RUN)),
     (Kind.STEP, step_record("r", "", 0)),
@@ -380,6 +406,7 @@ BODIES = {
     Kind.BRANCH: format.branch_body,
     Kind.REMOVAL: format.removal_body,
     Kind.SWITCH: format.switch_body,
+    Kind.LABEL: format.label_body,
     **dict.fromkeys(format.TRACE_KINDS, format.trace_record_body),
 }
 TEXTS = [

@@ -33,6 +33,8 @@ def put(
     thread: str = "t",
     namespace: str = "",
     version: int = 1,
+    branch: str | None = None,
+    isolated: bool = False,
     **metadata: Any,
 ) -> None:
     """Put a checkpoint all of whose channels are new."""
@@ -49,6 +51,8 @@ def put(
         ts="2026-01-01T00:00:00+00:00",
         metadata={"source": "loop", "step": version, **metadata},
         extra={},
+        branch=branch,
+        isolated=isolated,
     )
     store.put_checkpoint(thread, new, store.codec)
 
