@@ -118,7 +118,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self._held: dict[str, int] = {}
         self._offload = Offload()
         self._recorder = Recorder(
-            self.store, self._codec, "digests" if capture == "digests" else "full", redact, capture_limit
+            self.store, self._codec, self._offload, "digests" if capture == "digests" else "full", redact, capture_limit
         )
         if capture:
             watch(self._recorder)

@@ -20,6 +20,7 @@ from __future__ import annotations
 from . import rewriting  # noqa: F401 - imported for what it does, before the others
 from .api import Api, AsyncApi, SyncApi, within
 from .contract import Contract, Reopen
+from .contract_agents import AgentsContract
 from .contract_branches import BranchesContract, BranchRunsContract
 from .contract_capture import CaptureContract, LineageContract
 from .contract_concurrency import ConcurrencyContract, EventLoopsContract
@@ -71,6 +72,7 @@ PARTS: tuple[type[Contract], ...] = (
     TrueStatesContract,
     CaptureContract,
     LineageContract,
+    AgentsContract,
     DiffContract,
     DiffOfCallsContract,
     DiffOfStatesContract,
