@@ -14,6 +14,7 @@ from .errors import (
     ConflictError,
     DecodeError,
     IntegrityError,
+    RetentionError,
     ThreadDeletedError,
     ThreadNotFoundError,
     UnsupportedValueError,
@@ -21,6 +22,7 @@ from .errors import (
 )
 from .lineage import Lineage
 from .prices import Price, PriceTable
+from .prune_report import PrunedThread, PruneReport
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
@@ -45,6 +47,9 @@ __all__ = [
     "Price",
     "PriceTable",
     "Problem",
+    "PruneReport",
+    "PrunedThread",
+    "RetentionError",
     "RunInfo",
     "StepInfo",
     "Thread",

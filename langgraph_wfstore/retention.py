@@ -6,21 +6,20 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from .arguments import checked_branch_name
-from .backends.base import (
-    Rewrite,
-    Stale,
-)
+from .backends.base import Backend, Rewrite, Stale
 from .canonical import utf8
 from .codec import Codec
 from .errors import BackendUnavailableError, BranchNotFoundError, ConflictError
-from .policy import latest_of, only_on
+from .floor import check_floor, floor_of
+from .policy import only_on
 from .putting import keyed_hash, run_hash
 from .records import CallRecord, EndRecord, RunRecord, StepRecord
-from .removal import Removal, Whole, change_for, whole_of
+from .removal import Key, Removal, Whole, change_for, whole_of
 from .view import MAIN, run_of
 from .views import Views
 
 _ATTEMPTS = 100
+_TRACES = (RunRecord, StepRecord, CallRecord, EndRecord)
 
 
 def delete_thread(views: Views, codec: Codec, thread_id: str) -> None:
@@ -31,54 +30,61 @@ def delete_thread(views: Views, codec: Codec, thread_id: str) -> None:
         if tail is None:
             return None
         whole = whole_of(views.backend, tail)
-        hashes = sorted({keyed_hash(views.backend.store_secret, *key) for key in whole.entries})
-        change = change_for(views, codec, [], dropped=whole)
-        change.tombstone = (tail.row.name, tail.row.life, b"".join(hashes))
-        return change
+        check_floor(views.backend, f"delete_thread({thread_id!r})", whole, *content_of(whole))
+        return deletion(views, codec, whole)
 
     repeat(views, plan, [thread_id])
+
+
+def deletion(views: Views, codec: Codec, whole: Whole) -> Rewrite:
+    """The removal of a whole thread."""
+    row = whole.tail.row
+    hashes = sorted({keyed_hash(views.backend.store_secret, *key) for key in whole.entries})
+    change = change_for(views, codec, [], dropped=whole)
+    change.tombstone = (row.name, row.life, b"".join(hashes))
+    return change
+
+
+def content_of(whole: Whole) -> tuple[set[Key], set[int]]:
+    """The checkpoints of a thread whose content is there, hidden ones too, and the numbers of its traces' records."""
+    traces = {row.seq for row, record in whole.made if isinstance(record, _TRACES)}
+    return {key for key, entry in whole.entries.items() if entry.record is not None}, traces
 
 
 def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
     """See `WfStore.delete_for_runs`."""
     if not run_ids:
         return
-    runs = {run_of(run_id) for run_id in run_ids}
-    views.backend.mark_deleted_runs([run_hash(views.backend.store_secret, run_id) for run_id in run_ids])
-    for number in views.backend.threads_of_runs(sorted(runs)):
+    backend = views.backend
+    numbers = backend.threads_of_runs(sorted(run_of(run_id) for run_id in run_ids))
+    if floor_of(backend) is not None:  # before the runs are marked, and so before anything is changed
+        for number in numbers:
+            _removal_of_runs(backend, number, run_ids)
+    backend.mark_deleted_runs([run_hash(backend.store_secret, run_id) for run_id in run_ids])
+    for number in backend.threads_of_runs(sorted(run_of(run_id) for run_id in run_ids)):
 
         def plan(number: int = number) -> Rewrite | None:
-            tail = views.backend.row(number)
-            if tail is None:
-                return None
-            whole = whole_of(views.backend, tail)
-            gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
-            traces = _traces(whole, frozenset(run_ids))
-            if not gone and not traces:
-                return None
-            return change_for(views, codec, [Removal(whole, gone, "delete_for_runs")], traces=traces)
+            removal, traces = _removal_of_runs(backend, number, run_ids)
+            return None if removal is None else change_for(views, codec, [removal], traces=traces)
 
         repeat(views, plan, [])
 
 
-def prune(views: Views, codec: Codec, thread_ids: Sequence[str], strategy: str) -> None:
-    """See `WfStore.prune`."""
-    if strategy not in ("keep_latest", "delete"):
-        raise ValueError(f"strategy is {strategy!r}; known are 'keep_latest' and 'delete'")
-    for thread_id in thread_ids:
-        if strategy == "delete":
-            delete_thread(views, codec, thread_id)
-            continue
+def _removal_of_runs(backend: Backend, number: int, run_ids: Sequence[str]) -> tuple[Removal | None, set[int]]:
+    """What these runs have put in a thread: checkpoints, and numbers of the records of their steps and calls.
 
-        def plan(thread_id: str = thread_id) -> Rewrite | None:
-            tail = views.backend.find(utf8(thread_id))
-            if tail is None:
-                return None
-            whole = whole_of(views.backend, tail)
-            gone = {key for key, entry in whole.entries.items() if entry.shown} - latest_of(whole)
-            return change_for(views, codec, [Removal(whole, gone, "prune")]) if gone else None
-
-        repeat(views, plan, [thread_id])
+    Raises:
+        RetentionError: the floor forbids to remove it.
+    """
+    tail = backend.row(number)
+    if tail is None:
+        return None, set()
+    whole = whole_of(backend, tail)
+    runs = {run_of(run_id) for run_id in run_ids}
+    gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
+    traces = _traces(whole, frozenset(run_ids))
+    check_floor(backend, f"delete_for_runs({list(run_ids)!r:.100})", whole, gone, traces)
+    return (Removal(whole, gone, "delete_for_runs") if gone or traces else None), traces
 
 
 def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None:
@@ -97,7 +103,9 @@ def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None
             raise ConflictError(f"branch {name!r} of thread {thread_id!r} is {what}. Nothing was deleted")
         whole = whole_of(views.backend, tail)
         own = frozenset((number,))
-        return change_for(views, codec, [Removal(whole, only_on(whole, own), "delete_branch", own)])
+        gone = only_on(whole, own)
+        check_floor(views.backend, f"delete_branch({name!r})", whole, gone)
+        return change_for(views, codec, [Removal(whole, gone, "delete_branch", own)])
 
     repeat(views, plan, [thread_id])
 
@@ -152,5 +160,4 @@ def _traces(whole: Whole, run_ids: frozenset[str]) -> set[int]:
         for _, record in whole.made
         if isinstance(record, RunRecord) and not run_ids.isdisjoint((record.run_id, record.metadata_run_id))
     }
-    kinds = (RunRecord, StepRecord, CallRecord, EndRecord)
-    return {row.seq for row, record in whole.made if isinstance(record, kinds) and record.run_id in asked}
+    return {row.seq for row, record in whole.made if isinstance(record, _TRACES) and record.run_id in asked}

@@ -41,6 +41,7 @@ class Views:
         memo: the live elements that are known.
         shelf: the stored objects that are held.
         lost: how many parts of traces could not be stored.
+        secret: gives the secret of a new thread.
     """
 
     def __init__(self, backend: Backend, lineage_secret: Callable[[], bytes]) -> None:
@@ -48,7 +49,7 @@ class Views:
         self.memo = Memo()
         self.lost = 0
         self.shelf = Shelf()
-        self._lineage_secret = lineage_secret
+        self.secret = lineage_secret
         self._begin()
         _open_views.add(self)
 
@@ -96,7 +97,7 @@ class Views:
             self._settle(view)
             view.load(self.backend)
         if view.row is None:
-            view.begin(ThreadRow(view.name, view.life, self._lineage_secret(), time.time_ns()))
+            view.begin(ThreadRow(view.name, view.life, self.secret(), time.time_ns()))
 
     def refresh(self, view: ThreadView) -> None:
         """Make a view fit to read from: as the engine stands, without what is still on its way. Its lock is held."""
