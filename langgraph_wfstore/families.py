@@ -63,18 +63,26 @@ class Families:
         """A checkpoint and its ancestors, those too whose content was removed."""
         while entry is not None and entry.row is not None:
             yield entry
-            entry = None if entry.parent is None else self._whole.entries.get((entry.namespace, entry.parent))
+            entry = self._above(entry)
 
-    def ancestors(self, entries: Iterable[Entry]) -> set[Key]:
-        """These checkpoints and all that they go back to."""
-        found: set[Key] = set()
-        for start in entries:
-            for entry in self._up(start):
-                key = (entry.namespace, entry.checkpoint_id)
-                if key in found:
+    def is_last(self, entry: Entry) -> bool:
+        """Whether no checkpoint that is shown goes on from this one, nor from the root checkpoint it belongs to."""
+        root = self.root_of(entry) if entry.namespace else None
+        return _number(entry) not in self._gone_on_from and (root is None or _number(root) not in self._gone_on_from)
+
+    @cached_property
+    def _gone_on_from(self) -> set[int]:
+        """Record numbers of the ancestors of all that are shown."""
+        found: set[int] = set()
+        for start in self.shown:
+            for above in self._up(self._above(start)):
+                if _number(above) in found:
                     break
-                found.add(key)
+                found.add(_number(above))
         return found
+
+    def _above(self, entry: Entry) -> Entry | None:
+        return None if entry.parent is None else self._whole.entries.get((entry.namespace, entry.parent))
 
     # ------------------------------------------------------------------ sub-graphs
 
@@ -126,7 +134,7 @@ class Families:
         if all(_is_of_task(entry.namespace) for entry in self.below):
             return found
         for root in self._all_roots:
-            above = None if root.parent is None else self._whole.entries.get(("", root.parent))
+            above = self._above(root)
             known = {} if above is None or above.row is None else found.get(_number(above), {})
             own = {e.namespace: e for e in self.under(root) if not _is_of_task(e.namespace)}
             found[_number(root)] = {**known, **own} if own else known
@@ -144,7 +152,7 @@ class Families:
         """Per root checkpoint the nearest ancestor under which a sub-graph saved something."""
         found: dict[int, Entry | None] = {}
         for root in self._all_roots if self.below else ():
-            above = None if root.parent is None else self._whole.entries.get(("", root.parent))
+            above = self._above(root)
             if above is None or above.row is None or _position(above) >= _position(root):
                 found[_number(root)] = None  # the first; a parent behind its child would be a loop
             else:

@@ -124,14 +124,10 @@ def asks(entry: Entry) -> bool:
 
 
 def _needed_for_answers(families: Families, gone: set[Key]) -> set[Key]:
-    """What has to stay because it asked a question and nothing that stays follows it, with what the answer needs."""
-    asking = [e for e in families.shown if (e.namespace, e.checkpoint_id) in gone and asks(e)]
-    if not asking:
-        return set()
-    answered = families.ancestors(e for e in families.shown if (e.namespace, e.checkpoint_id) not in gone)
+    """What has to stay because it asked a question and nothing goes on from there, with what the answer needs."""
     found: set[Key] = set()
-    for entry in asking:
-        if (entry.namespace, entry.checkpoint_id) not in answered:
+    for entry in families.shown:
+        if (entry.namespace, entry.checkpoint_id) in gone and asks(entry) and families.is_last(entry):
             around = {(entry.namespace, entry.checkpoint_id), *(() if entry.record is None else entry.record.parents)}
             root = families.root_of(entry) if entry.namespace else entry
             found |= around | (set() if root is None else families.belonging([root]))

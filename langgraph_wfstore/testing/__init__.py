@@ -33,6 +33,12 @@ from .contract_list_values import ListValuesContract
 from .contract_listing import IterationContract, ListingContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
+from .contract_pruning import (
+    PruneBranchesContract,
+    PruneGraphsContract,
+    PrunePolicyContract,
+    RetentionFloorContract,
+)
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
 from .contract_subgraphs import SubgraphsContract
@@ -76,6 +82,10 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteThreadContract,
     DeleteForRunsContract,
     PruneContract,
+    PrunePolicyContract,
+    PruneBranchesContract,
+    PruneGraphsContract,
+    RetentionFloorContract,
     CopiesContract,
     ConcurrencyContract,
     EventLoopsContract,
