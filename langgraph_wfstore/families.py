@@ -113,6 +113,10 @@ class Families:
         """What sub-graphs saved in the superstep of a root checkpoint, in causal order."""
         return self._under.get(_number(root), [])
 
+    def last_under(self, root: Entry) -> list[Entry]:
+        """Of each namespace the last that was saved in the superstep of a root checkpoint."""
+        return list({entry.namespace: entry for entry in self.under(root)}.values())
+
     def unplaced(self, without: Collection[Key]) -> set[Key]:
         """The last of each namespace of those that belong to no root checkpoint that is known."""
         entries = [e for e in self._under.get(0, []) if (e.namespace, e.checkpoint_id) not in without]
@@ -123,7 +127,7 @@ class Families:
         sub-graphs that remember the last at or before it."""
         found: set[Key] = set()
         for root in roots:
-            entries = {**self._remembered.get(_number(root), {}), **{e.namespace: e for e in self.under(root)}}
+            entries = {**self._remembered.get(_number(root), {}), **{e.namespace: e for e in self.last_under(root)}}
             found |= {(namespace, e.checkpoint_id) for namespace, e in entries.items()}
         return found
 
@@ -136,7 +140,7 @@ class Families:
         for root in self._all_roots:
             above = self._above(root)
             known = {} if above is None or above.row is None else found.get(_number(above), {})
-            own = {e.namespace: e for e in self.under(root) if not _is_of_task(e.namespace)}
+            own = {e.namespace: e for e in self.last_under(root) if not _is_of_task(e.namespace)}
             found[_number(root)] = {**known, **own} if own else known
         return found
 

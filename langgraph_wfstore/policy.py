@@ -155,7 +155,7 @@ def _is_idle(branch: BranchRow, whole: Whole, families: Families, rules: _Rules)
     if not branch.number or branch.number == whole.tail.row.current or not _AUTOMATIC.fullmatch(branch.name):
         return False
     head = families.by_number.get(branch.head)
-    if rules.waits and head is not None and any(map(asks, [head, *families.under(head)])):
+    if rules.waits and head is not None and any(map(asks, [head, *families.last_under(head)])):
         return False
     own = [entry for entry in families.roots if entry.row is not None and entry.row.branch == branch.number]
     return all(rules.old(e) and all(map(rules.old, families.under(e))) for e in own)
