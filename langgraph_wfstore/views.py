@@ -39,6 +39,7 @@ class Views:
         memo: the live elements that are known.
         shelf: the stored objects that are held.
         notes: what capture records, on its way.
+        lineage_secret: gives the secret of a new thread.
     """
 
     def __init__(self, backend: Backend, lineage_secret: Callable[[], bytes]) -> None:

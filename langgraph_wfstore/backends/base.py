@@ -356,6 +356,12 @@ class Backend(Protocol):
     def row(self, thread: int) -> Tail | None:
         """Where the thread of that number stands."""
 
+    def setting(self, name: str) -> bytes | None:
+        """The value of a setting of the store; None if it is not set."""
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        """Set a setting, or remove it with None; Stale if its value is not `expect`. Atomic for this one setting."""
+
     def stats(self) -> dict[str, int]:
         """Counts and bytes, see WfStore.stats."""
 

@@ -108,6 +108,7 @@ class MemoryBackend:
         self._tombstones: dict[bytes, dict[int, bytes]] = {}
         self._deleted_runs: set[bytes] = set()
         self._leases: dict[bytes, LeaseRow] = {}
+        self._settings: dict[str, bytes] = {}
         self._made = 0
         self._closed = False
 
@@ -317,6 +318,19 @@ class MemoryBackend:
     def lease(self, name: bytes) -> LeaseRow | None:
         with self._open():
             return self._leases.get(self._name_key(name))
+
+    def setting(self, name: str) -> bytes | None:
+        with self._open():
+            return self._settings.get(name)
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        with self._open():
+            if self._settings.get(name) != expect:
+                raise Stale
+            if value is None:
+                self._settings.pop(name, None)
+            else:
+                self._settings[name] = value
 
     def _create(self, row: ThreadRow) -> bool:
         gone = max(self._tombstones.get(self._name_key(row.name), {}), default=0)

@@ -329,6 +329,22 @@ class SqliteBackend:
                 return None
             return lease_of(db, self._name_key(name))
 
+    def setting(self, name: str) -> bytes | None:
+        with self._connections.reader() as db:
+            return _setting(db, name)
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        def work(db: sqlite3.Connection) -> bool:
+            if _setting(db, name) != expect:
+                return False
+            if value is None:
+                db.execute("DELETE FROM store WHERE name = ?", (f"setting {name}",))
+            else:
+                db.execute("INSERT OR REPLACE INTO store VALUES (?, ?)", (f"setting {name}", value))
+            return True
+
+        self._queue.run(work)
+
     def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
         def work(db: sqlite3.Connection) -> bool:
             db.executemany("INSERT OR IGNORE INTO deleted_run VALUES (?)", [(h,) for h in hashes])
@@ -455,6 +471,14 @@ class SqliteBackend:
 
     def _name_key(self, name: bytes) -> bytes:
         return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
+
+
+def _setting(db: sqlite3.Connection, name: str) -> bytes | None:
+    """The value of a setting: a row of the table `store`, beside the store's own."""
+    found = db.execute("SELECT value FROM store WHERE name = ?", (f"setting {name}",)).fetchone()
+    if found is not None and not isinstance(found[0], bytes):
+        raise IntegrityError(f"setting {name!r} is no byte string but {found[0]!r:.60}; restore a backup")
+    return None if found is None else found[0]
 
 
 _NONE = type(None)

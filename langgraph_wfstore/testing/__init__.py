@@ -37,6 +37,12 @@ from .contract_listing import IterationContract, ListingContract
 from .contract_merge import MergeConflictContract, MergeContract, MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
+from .contract_pruning import (
+    PruneBranchesContract,
+    PruneGraphsContract,
+    PrunePolicyContract,
+    RetentionFloorContract,
+)
 from .contract_redaction import RedactionContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
@@ -88,6 +94,10 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteForRunsContract,
     PruneContract,
     RedactionContract,
+    PrunePolicyContract,
+    PruneBranchesContract,
+    PruneGraphsContract,
+    RetentionFloorContract,
     CopiesContract,
     MergeContract,
     MergeConflictContract,

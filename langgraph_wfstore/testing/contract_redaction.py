@@ -421,7 +421,7 @@ class RedactionContract(Contract):
         assert_sound(saver, THREAD)
 
     def test_a_thread_restates_what_only_another_one_needed(self, api: Api, saver: WfStoreSaver) -> None:
-        counters = {"counters_since_delta_snapshot": {"log": (1, 1)}}
+        counters: dict[str, Any] = {"counters_since_delta_snapshot": {"log": (1, 1)}}
         first = api.put(config_of(), checkpoint_of({"log": ["snapshot"], "a": SECRET}))
         api.put(first, checkpoint_of({"b": 1}, {"b": 1, "log": 2}), metadata_of(1, **counters))
         api.copy_thread(THREAD, "copy")
