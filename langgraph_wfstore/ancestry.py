@@ -9,6 +9,7 @@ from .backends.base import CHECKPOINT, RecordRow
 from .cost import Places
 from .format import Record
 from .lookup import branch_number, load_needs
+from .merge_base import merged_parent
 from .reading import Loaded
 from .records import CheckpointRecord, Ref, RunRecord, StepRecord, WriteRecord
 from .view import Entry, Made, anchor_of, entries_of, numbers_of, read_rows
@@ -72,6 +73,13 @@ class Ancestry:
         while entry is not None and entry.record is not None:
             yield entry, entry.record
             entry = self.entry(entry.parent)
+
+    def merged(self, entry: Entry) -> str | None:
+        """The id of a merge's second parent."""
+        with self._view.lock:
+            found = self._view.entry(self._store.backend, "", entry.checkpoint_id)
+            other = None if found is None else merged_parent(self._view, self._store.backend, found)
+        return None if other is None else other.checkpoint_id
 
     def between(self, after: int, upto: int) -> list[Made]:
         """The records with these numbers."""

@@ -15,7 +15,7 @@ class Link:
     """One thing in a lineage, and what it is linked to.
 
     Attributes:
-        kind: "message", "value", "call", "step", "run", "input", "update", "branch" or "unknown".
+        kind: "message", "value", "call", "step", "run", "input", "update", "merge", "branch" or "unknown".
         id: its id: of the message, call, step, run or checkpoint.
         label: how it prints.
         facts: what is recorded of it that says most; plain data.

@@ -140,6 +140,8 @@ class _Why:
             return Link("unknown", record.checkpoint_id, "unknown: it was there in the oldest checkpoint that is kept")
         if record.source == "input":
             return self._input(origin)
+        if (other := self._ancestry.merged(origin)) is not None:
+            return self._merged(origin, other, channel, name, item)
         if record.source in ("update", "fork"):
             facts = {"checkpoint": record.checkpoint_id, "at": record.ts}
             return Link("update", record.checkpoint_id, "written by update_state, by nobody's step", facts)
@@ -165,6 +167,26 @@ class _Why:
         several = Link("unknown", record.checkpoint_id, "unknown which of these steps wrote it")
         several.links += [self._step(step) for step in writers]
         return several
+
+    def _merged(self, merge: Entry, other: str, channel: str, name: bytes | None, item: Any) -> Link:
+        """What wrote a value that a merge took from its second parent."""
+        link = Link(
+            "merge", merge.checkpoint_id, "came in by a merge", {"checkpoint": merge.checkpoint_id, "of": other}
+        )
+        if name is not None:
+            origin = next((entry for added, entry in self._added(other, channel) if added == name), None)
+        else:
+            ref, origin = merge.channels[channel].value, None
+            for entry, _ in self._ancestry.back(other):
+                held = entry.channels.get(channel)
+                if held is None or held.value != ref:
+                    break
+                origin = entry
+        if origin is None:
+            link.links.append(Link("unknown", None, "unknown: what was merged does not have it, so the merge made it"))
+        else:
+            link.links.append(self._writer(origin, channel, name, item))
+        return link
 
     def _tasks(self, above: Entry, channel: str, name: bytes | None, item: Any) -> set[str] | None:
         """The tasks whose writes hold a value; if none does, those that wrote its channel; None if none are there."""
