@@ -51,6 +51,7 @@ class _Why:
         self._checkpoint_id = entry.checkpoint_id
         self._channel = channel
         self._origins = Origins(evidence, entry.checkpoint_id, channel)
+        self._of_merged: dict[str, Origins] = {}
         self._limit = entry.row.seq
         self._shown: set[tuple[str, str]] = set()
         self._seen: dict[bytes, list[Link]] = {}
@@ -127,6 +128,8 @@ class _Why:
             return Link("unknown", record.checkpoint_id, "unknown: it was there in the oldest checkpoint that is kept")
         if record.source == "input":
             return self._input(origin)
+        if (other := self._evidence.ancestry.merged(origin)) is not None:
+            return self._merged(origin, other, name, item)
         if record.source in ("update", "fork"):
             facts = {"checkpoint": record.checkpoint_id, "at": record.ts}
             return Link("update", record.checkpoint_id, "written by update_state, by nobody's step", facts)
@@ -134,6 +137,20 @@ class _Why:
         if above is not None and above.record is not None and above.record.source == "input" and tasks == {START}:
             return self._input(above)
         return self._by_steps(above, origin, tasks, item)
+
+    def _merged(self, merge: Entry, other: str, name: bytes | None, item: Any) -> Link:
+        """What wrote a value that a merge took from its second parent."""
+        facts = {"checkpoint": merge.checkpoint_id, "of": other}
+        link = Link("merge", merge.checkpoint_id, "came in by a merge", facts)
+        origins = self._of_merged.setdefault(other, Origins(self._evidence, other, self._channel))
+        channel = merge.channels.get(self._channel)
+        ref = None if channel is None else channel.value
+        origin = origins.of_whole(ref) if name is None else origins.of_element(name)
+        if origin is None:
+            link.links.append(Link("unknown", None, "unknown: what was merged does not have it, so the merge made it"))
+        else:
+            link.links.append(self._writer(origin, name, item))
+        return link
 
     def _by_steps(self, above: Entry | None, origin: Entry, tasks: set[str] | None, item: Any) -> Link:
         """The steps whose tasks wrote a value; of a run that saved only at its end, those that gave it."""

@@ -643,6 +643,50 @@ class MergeStorageContract(Contract):
         assert api.get_state(graph, MAIN).values["log"][: len(before["log"])] == before["log"]
         assert_sound(saver, THREAD)
 
+    def test_why_a_value_is_there_leads_through_a_merge(self, api: Api, saver: WfStoreSaver) -> None:
+        graph = state_graph(saver)
+        forked(api, graph, {"note": "base"}, [{"count": 1}], [{"note": "fork"}])
+        found = merged(saver)
+        thread = thread_of(saver)
+        step = next(each for each in thread.steps() if each.output == {"log": ["worked on fork"]})
+        element = str(thread.why(found.checkpoint_id, "log", 2))
+        assert "came in by a merge" in element and f"…{(step.checkpoint_id or '')[-8:]}" in element
+        assert "update_state" not in element
+        assert "worked on base" in str(thread.why(found.checkpoint_id, "log", 1))
+        assert "merge" not in str(thread.why(found.checkpoint_id, "log", 1))
+        whole = str(thread.why(found.checkpoint_id, "note", None))
+        assert "came in by a merge" in whole and "given as input" in whole
+        resolved = merged(saver, "main", "fork-1")
+        assert "unknown" not in str(thread.why(resolved.checkpoint_id, "count", None))
+
+    def test_a_delta_channel_with_results_that_are_not_taken_up_is_refused(self, api: Api, saver: WfStoreSaver) -> None:
+        builder = StateGraph(Rare).add_node("writes", lambda state: {"log": ["written"]})
+        builder.add_node("asks", lambda state: {"count": interrupt("how many?")})
+        graph = builder.add_edge(START, "writes").add_edge(START, "asks").compile(checkpointer=saver)
+        api.invoke(graph, {"log": ["in"]}, config_of())
+        start = api.read(config_of()).parent_config
+        assert start is not None
+        api.update_state(graph, start, {"count": 5}, as_node="__start__")
+        with pytest.raises(ConflictError, match="results of task"):
+            merged(saver, resolve="ours")
+        assert api.invoke(graph, Command(resume=3), MAIN) == {"log": ["in", "written"], "count": 3}
+        merged(saver, resolve="ours")
+        assert api.get_state(graph, MAIN).values == {"log": ["in", "written"], "count": 3}
+        assert_sound(saver, THREAD)
+
+    def test_results_that_arrive_meanwhile_are_not_lost(self, api: Api, saver: WfStoreSaver) -> None:
+        base = put_chain(api, 1)[0]
+        ours = api.put(base, checkpoint_of({"n": 1}, {"n": 2}), metadata_of(1))
+        api.put(base, checkpoint_of({"n": 2}, {"n": 2}), metadata_of(1))
+
+        def arrives(channel: str, before: Any, left: Any, right: Any) -> Any:
+            api.put_writes(ours, [("n", 5)], "task", "~__pregel_pull, node")
+            return right
+
+        with pytest.raises(ConflictError, match="results of task"):
+            merged(saver, resolve=arrives)
+        assert id_of(api.read(MAIN)) == id_of(ours)
+
     def test_a_copy_has_the_merge(self, api: Api, saver: WfStoreSaver) -> None:
         graph = self.merged_thread(api, saver)
         api.copy_thread(THREAD, "copy")

@@ -23,7 +23,7 @@ import pytest
 
 from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
 from langgraph_wfstore.backends import packing
-from langgraph_wfstore.errors import IntegrityError
+from langgraph_wfstore.errors import ConflictError, IntegrityError
 from langgraph_wfstore.records import CallRecord, EndRecord, Kind, Ref, SealRecord
 from langgraph_wfstore.store import WfStore
 
@@ -409,6 +409,13 @@ class TestMerged:
                 assert store.threads()[0].records == V["merged"]["records"]
                 assert store.thread("merged").verify(expect_head=V["merged"]["head"]).problems == ()
                 assert store.thread("merged").head == V["merged"]["head"]
+
+    def test_a_merge_goes_on_from_the_head_of_its_branch_or_is_refused(self, path):
+        with WfStore.open(path) as store:
+            before = store.threads()
+            with pytest.raises(ConflictError, match="head of no branch"):
+                make_golden._merge(store, 12, 10, 7, base=None, branch="main")
+            assert store.threads() == before
 
     def test_both_verifiers_find_it_sound(self, path):
         found = other.verify(path)["merged"]
