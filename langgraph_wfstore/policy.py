@@ -84,7 +84,7 @@ def select(whole: Whole, policy: Policy) -> Selection:
 
 def _gone(whole: Whole, families: Families, rules: _Rules) -> tuple[set[Key], frozenset[int]]:
     idle = _unreferenced(whole, families, rules) if rules.policy.branches else frozenset()
-    lost = only_on(whole, idle) if idle else set()
+    lost = only_on(whole, families, idle) if idle else set()
     ends = families.ends(idle)
     last = families.last_of_lines(ends, rules.policy.keep_last or 1)
     roots = {("", e.checkpoint_id) for e in families.roots if rules.old(e) and e.checkpoint_id not in last}
@@ -157,23 +157,26 @@ def _is_idle(branch: BranchRow, whole: Whole, families: Families, rules: _Rules)
     head = families.by_number.get(branch.head)
     if rules.waits and head is not None and any(map(asks, [head, *families.last_under(head)])):
         return False
-    own = [entry for entry in families.roots if entry.row is not None and entry.row.branch == branch.number]
-    return all(rules.old(e) and all(map(rules.old, families.under(e))) for e in own)
+    own = [
+        entry for entry in families.by_number.values() if entry.row is not None and entry.row.branch == branch.number
+    ]
+    return all(map(rules.old, [e for root in own for e in (root, *families.under(root)) if e.shown]))
 
 
-def only_on(whole: Whole, numbers: frozenset[int]) -> set[Key]:
+def only_on(whole: Whole, families: Families, numbers: frozenset[int]) -> set[Key]:
     """The checkpoints that no line of another branch has: of these branches, and of those deleted before."""
     named = {branch.number: branch.head for branch in whole.tail.branches if branch.name}
     heads = {head for number, head in named.items() if number not in numbers}
-    ends = [entry for entry in whole.entries.values() if entry.row is not None and entry.row.seq in heads]
+    ends = [families.by_number[head] for head in heads if head in families.by_number]
     kept = {anchor for end in ends for anchor in line_to(whole, end)}
-    shown = [(key, e.row) for key, e in whole.entries.items() if e.shown and e.row is not None]
-    roots = {
-        row.anchor: key
-        for key, row in shown
-        if not key[0] and row.anchor not in kept and (row.branch in numbers or row.branch not in named)
-    }
-    return {*roots.values(), *(key for key, row in shown if key[0] and row.within in roots)}
+    roots = [
+        root
+        for root in families.by_number.values()
+        if root.row is not None
+        and root.row.anchor not in kept
+        and (root.row.branch in numbers or root.row.branch not in named)
+    ]
+    return {(e.namespace, e.checkpoint_id) for root in roots for e in (root, *families.under(root)) if e.shown}
 
 
 def newest(whole: Whole) -> tuple[int | None, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+_SHOWN = 20  # threads that print; the others are in the data
 _FIGURES = ("checkpoints", "writes", "hidden", "objects", "bytes", "undated", "waiting")
 
 
@@ -75,14 +76,14 @@ class PruneReport:
         for name in _FIGURES:
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("", overflow="fold")
-        for row in map(_cells, self.threads):
+        for row in self._rows():
             table.add_row(*row)
         table.add_section()
         table.add_row(*_cells(self.total)[:-1], "", style="bold")
         return table
 
     def __str__(self) -> str:
-        rows = [("thread", *_FIGURES, ""), *map(_cells, self.threads), (*_cells(self.total)[:-1], "")]
+        rows = [("thread", *_FIGURES, ""), *self._rows(), (*_cells(self.total)[:-1], "")]
         widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
         lines = [
             "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:-1]), row[-1]]) for row in rows
@@ -90,7 +91,12 @@ class PruneReport:
         return "\n".join([self._title(), *(line.rstrip() for line in lines)])
 
     def _title(self) -> str:
-        return f"{'would go' if self.dry_run else 'went'}, of {self.looked} threads"
+        return f"{'would go' if self.dry_run else 'went'}, of {self.looked} thread{'' if self.looked == 1 else 's'}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows = [_cells(thread) for thread in self.threads[:_SHOWN]]
+        more = len(self.threads) - len(rows)
+        return [*rows, (f"and {more} more", *[""] * (len(_FIGURES) + 1))] if more else rows
 
 
 def _cells(thread: PrunedThread) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -20,8 +20,6 @@ from .removal import Removal, Whole, change_for, whole_of
 from .retention import content_of, deletion, repeat
 from .view import read_rows
 from .views import Views
-
-_PAGE = 256
 
 
 class Asked(NamedTuple):
@@ -61,34 +59,29 @@ def asked_for(
     return Asked(Policy(delete, keep_last, limit_ns(older_than, time.time_ns()), branches), f"prune({text})")
 
 
-def prune(views: Views, codec: Codec, thread_ids: Iterable[str] | None, asked: Asked, dry_run: bool) -> PruneReport:
-    """See `WfStore.prune`."""
-    named = (
-        None if thread_ids is None else list(dict.fromkeys(map(checked_thread_id, several(thread_ids, "thread ids"))))
-    )
+def named(thread_ids: Iterable[str]) -> list[str]:
+    """The ids that a caller gave, each once."""
+    return list(dict.fromkeys(map(checked_thread_id, several(thread_ids, "thread ids"))))
+
+
+def prune(views: Views, codec: Codec, names: Callable[[], Iterable[str]], asked: Asked, dry_run: bool) -> PruneReport:
+    """See `WfStore.prune`.
+
+    Args:
+        names: gives the ids of the threads; threads may come and go meanwhile.
+    """
     if _may_be_refused(views, asked.policy):
-        for thread_id in _names(views, named):
+        for thread_id in names():
             _refuse(views, thread_id, asked)
     acting = Views(Rehearsal.of(views.backend), views.lineage_secret) if dry_run else views
     looked = 0
     found: list[PrunedThread] = []
-    for thread_id in _names(views, named):
+    for thread_id in names():
         looked += 1
         pruned = _prune(acting, codec, thread_id, asked)
         if pruned is not None:
             found.append(pruned)
     return PruneReport(dry_run, looked, tuple(found))
-
-
-def _names(views: Views, named: list[str] | None) -> Iterator[str]:
-    """The threads that are named, or all, page by page; threads may come and go meanwhile."""
-    if named is not None:
-        yield from named
-        return
-    after = 0
-    while page := views.backend.threads(after, _PAGE):
-        yield from (tail.row.name.decode("utf-8", "surrogatepass") for tail in page)
-        after = page[-1].row.number or 0
 
 
 def _may_be_refused(views: Views, policy: Policy) -> bool:

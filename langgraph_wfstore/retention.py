@@ -10,6 +10,7 @@ from .backends.base import Backend, Rewrite, Stale
 from .canonical import utf8
 from .codec import Codec
 from .errors import BackendUnavailableError, BranchNotFoundError, ConflictError
+from .families import Families
 from .floor import check_floor, floor_of
 from .policy import only_on
 from .putting import keyed_hash, run_hash
@@ -103,7 +104,7 @@ def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None
             raise ConflictError(f"branch {name!r} of thread {thread_id!r} is {what}. Nothing was deleted")
         whole = whole_of(views.backend, tail)
         own = frozenset((number,))
-        gone = only_on(whole, own)
+        gone = only_on(whole, Families(whole), own)
         check_floor(views.backend, f"delete_branch({name!r})", whole, gone)
         return change_for(views, codec, [Removal(whole, gone, "delete_branch", own)])
 

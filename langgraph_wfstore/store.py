@@ -347,7 +347,8 @@ class WfStore:
             ValueError, TypeError: the arguments mean nothing, or contradict each other.
         """
         asked = pruning.asked_for(strategy, keep_last, older_than, branches, thread_ids is None)
-        return pruning.prune(self.views, self.codec, thread_ids, asked, dry_run)
+        ids = None if thread_ids is None else pruning.named(thread_ids)
+        return pruning.prune(self.views, self.codec, self.thread_ids if ids is None else lambda: ids, asked, dry_run)
 
     @property
     def retention_floor(self) -> timedelta | None:

@@ -381,11 +381,10 @@ class SqliteBackend:
     @staticmethod
     def _rewrite(db: sqlite3.Connection, change: Rewrite) -> None:
         place = change.lineage << 32
-        for thread, r in change.records:
-            db.execute(
-                f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]),
-            )
+        db.executemany(
+            f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [(thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]) for thread, r in change.records],
+        )
         emptied = [(thread, r.seq) for thread, r in change.records if r.kind >= RUN and r.state == SKELETON]
         db.executemany("DELETE FROM link WHERE thread = ? AND seq = ?", emptied)
         db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])

@@ -312,6 +312,14 @@ class PruneBranchesContract(Contract):
         assert shown(api) == ids_of(main)
         assert_sound(saver, THREAD)
 
+    def test_a_branch_without_a_checkpoint_of_its_own_keeps_its_head(self, api: Api, saver: WfStoreSaver) -> None:
+        main = put_chain(api, 4)
+        saver.store.thread(THREAD).create_branch("kept", id_of(main[1]))
+        prune(saver, [THREAD], branches=True)
+        assert shown(api) == ids_of([main[1], main[3]])
+        assert api.read(config_of(branch="kept")).config["configurable"]["checkpoint_id"] == id_of(main[1])
+        assert_sound(saver, THREAD)
+
     def test_with_an_age_a_branch_goes_only_as_a_whole(self, api: Api, saver: WfStoreSaver) -> None:
         main = put_aged(api, [90, 80])
         young = put_aged(api, [60, 2], after=main[0])
@@ -339,6 +347,53 @@ class PruneBranchesContract(Contract):
         saver.store.thread(THREAD).switch("main")
         assert prune(saver, [THREAD], branches=True).total.branches == ("fork-1",)
         assert shown(api) == ids_of(main[-1:])
+        assert_sound(saver, THREAD)
+
+    def test_what_a_sub_graph_remembers_stays_on_each_line(self, api: Api, saver: WfStoreSaver) -> None:
+        main = put_aged(api, [90, 80, 70])
+        first = put_aged(api, [89, 88], ns="memory", parents={"": id_of(main[0])})
+        last = put_aged(api, [79, 78], ns="memory", after=first[-1], parents={"": id_of(main[1])})
+        fork = put_aged(api, [60, 50], after=main[0])
+        prune(saver, [THREAD], older_than=30 * DAY)
+        assert shown(api, ns="") == ids_of([main[-1], fork[-1]])
+        assert shown(api, ns="memory") == ids_of([first[-1], last[-1]])
+        assert_sound(saver, THREAD)
+
+    def test_what_sub_graphs_left_under_pruned_checkpoints_of_a_branch_goes_with_it(
+        self, api: Api, saver: WfStoreSaver
+    ) -> None:
+        main = put_chain(api, 2)
+        fork = put_chain(api, 3, after=main[0])
+        below = put_chain(api, 2, ns="sub:1", parents={"": id_of(fork[0])})
+        thread = saver.store.thread(THREAD)
+        thread.switch("main")
+        prune(saver, [THREAD])
+        assert shown(api, ns="sub:1") == ids_of(below[-1:])
+        thread.delete_branch("fork-1")
+        assert shown(api, ns=None) == ids_of(main[-1:])
+        assert_sound(saver, THREAD)
+
+    def test_a_question_on_one_line_of_a_sub_graph_stays(self, api: Api, saver: WfStoreSaver) -> None:
+        main = put_chain(api, 2)
+        of_head: Any = metadata_of(0, parents={"": id_of(main[-1])})
+        first = api.put(config_of(ns="sub:1"), checkpoint_of(), of_head)
+        asking = api.put(first, checkpoint_of(), of_head)
+        api.put_writes(asking, [("__interrupt__", "sure?")], "task")
+        fork = api.put(first, checkpoint_of(), of_head)
+        assert prune(saver, [THREAD]).total.waiting == 1
+        assert shown(api, ns="sub:1") == ids_of([asking, fork])
+        answered = api.put(asking, checkpoint_of(), of_head)
+        assert prune(saver, [THREAD]).total.waiting == 0
+        assert shown(api, ns="sub:1") == ids_of([answered])
+
+    def test_a_dropped_question_of_a_sub_graph_goes_with_its_age(self, api: Api, saver: WfStoreSaver) -> None:
+        main = put_aged(api, [90])
+        asking = put_aged(api, [89], ns="sub:1", parents={"": id_of(main[0])})
+        api.put_writes(asking[0], [("__interrupt__", "sure?")], "task")
+        assert prune(saver, [THREAD], older_than=30 * DAY).threads == ()
+        on = put_aged(api, [80], after=main[0])
+        prune(saver, [THREAD], older_than=30 * DAY)
+        assert shown(api, ns=None) == ids_of(on)
         assert_sound(saver, THREAD)
 
 

@@ -92,6 +92,9 @@ def build(store: WfStore, random: Random, size: int) -> Model:
         key = (namespace, own)
         model.times[key] = at
         write(store, random, key, number)
+        if not random.randrange(9):
+            name = random.choice(["fork-{}", "made {}"]).format(100 + number)
+            store.thread("t").create_branch(name, random.choice([*model.roots]))
         if not random.randrange(7):
             asked = WritesInput(namespace, own, "ask", "", [(-3, "__interrupt__", number)], ends_run=True)
             store.put_writes("t", asked, store.codec)
@@ -176,6 +179,7 @@ def test_a_policy_removes_what_a_model_says_and_what_stays_is_what_it_was(random
     assert store.thread("t").verify().problems == ()
     assert store.prune(["t"], **policy).total.checkpoints == 0
     check_sub_graphs(model, policy, set(after))
+    check_memories(model, set(after), roots)
     check_parents(store, model, roots)
 
 
@@ -197,6 +201,15 @@ def check_sub_graphs(model: Model, policy: dict[str, Any], after: set[Key]) -> N
             assert stays or later
         elif policy["older_than"] is not None and policy["keep_last"] is None and at is not None and ":" in namespace:
             assert stays == (at >= policy["older_than"]) or (namespace, name) in model.asking
+
+
+def check_memories(model: Model, after: set[Key], roots: set[str]) -> None:
+    """Of a sub-graph that remembers, the last that a root checkpoint that stays, or an ancestor, has stays."""
+    for root in roots:
+        for above in model.line(root):
+            if saved := [n for (namespace, n), r in model.below.items() if (namespace, r) == ("remembers", above)]:
+                assert ("remembers", max(saved)) in after
+                break
 
 
 @examples(40)
