@@ -10,6 +10,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
 from langgraph_wfstore import CallNotFoundError, Redacted, ThreadNotFoundError
+from langgraph_wfstore.parts import parts
 from langgraph_wfstore.redacted import TEXT, is_redacted
 
 from .api import Api
@@ -19,7 +20,7 @@ from .contract_delta import Rare, delta_graph
 from .contract_interrupts import asking_graph
 from .contract_subgraphs import nested_graph
 from .material import THREAD, checkpoint_of, config_of, metadata_of
-from .sample_graphs import chat_graph, line_graph, says_human
+from .sample_graphs import Log, chat_graph, line_graph, says_human
 from .scripted import ScriptedModel, says
 
 if TYPE_CHECKING:
@@ -168,6 +169,43 @@ class RedactionContract(Contract):
         assert found["__start__"] == {"messages": Redacted(found["__start__"]["messages"].id, "builtins.str")}
         assert found["pair"] == (Redacted(found["pair"][0].id, "builtins.tuple"),)
         assert found["elsewhere"] == SECRET
+
+    def test_a_text_that_became_a_message_goes_where_it_was_given_as_text(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_values(api, {"messages": [HumanMessage(SECRET, id="a")], "elsewhere": SECRET})[0]
+        api.put_writes(stored, [("messages", SECRET), ("messages", [SECRET]), ("elsewhere", SECRET)], "input")
+        saver.store.redact(THREAD, messages=["a"])
+        written = {(channel, type(value)) for _, channel, value in api.read(stored).pending_writes or ()}
+        assert written == {("messages", Redacted), ("messages", list), ("elsewhere", str)}
+        assert "card" not in repr([v for _, name, v in api.read(stored).pending_writes or () if name == "messages"])
+        assert_sound(saver, THREAD)
+
+    def test_what_runs_and_steps_were_given_and_gave_for_a_channel_goes(self, api: Api, saver: WfStoreSaver) -> None:
+        def repeats(state: Log) -> Log:
+            return {"log": [f"again {SECRET}"], "note": "a note"}
+
+        builder = StateGraph(Log).add_node("repeats", repeats).add_edge(START, "repeats")
+        api.invoke(builder.compile(saver), {"log": [SECRET], "note": "kept"}, config_of())
+        api.invoke(builder.compile(saver), {"log": [f"{n} {SECRET} " + "x" * 90 for n in range(9)]}, config_of())
+        saver.store.redact(THREAD, channels=["log"])
+        assert not holds(saver.store, SECRET)
+        assert api.read(config_of()).checkpoint["channel_values"]["note"] == "a note"
+        assert_sound(saver, THREAD)
+
+    def test_nothing_of_it_is_held_in_memory(self, api: Api, saver: WfStoreSaver) -> None:
+        graph = chat_graph(saver)
+        for number in range(20):
+            api.invoke(graph, {"messages": [HumanMessage(f"{SECRET} {number}" + "x" * 60)]}, config_of())
+            api.get_state(graph, config_of())
+
+        def held() -> list[str]:
+            found = (part.decode("latin-1") if isinstance(part, bytes) else part for part in parts(saver.store))
+            return [part for part in found if isinstance(part, str) and SECRET in part]
+
+        assert held()
+        secret = saver.store.views.tail(THREAD).row.secret
+        saver.store.redact(THREAD, channels=["messages"])
+        assert not held()
+        assert not [part for part in parts(saver.store) if part == secret]
 
     def test_where_sees_every_value_and_what_is_in_it(self, api: Api, saver: WfStoreSaver) -> None:
         state = {
