@@ -171,11 +171,13 @@ class RedactionContract(Contract):
         assert found["elsewhere"] == SECRET
 
     def test_a_text_that_became_a_message_goes_where_it_was_given_as_text(self, api: Api, saver: WfStoreSaver) -> None:
-        stored = put_values(api, {"messages": [HumanMessage(SECRET, id="a")], "elsewhere": SECRET})[0]
-        api.put_writes(stored, [("messages", SECRET), ("messages", [SECRET]), ("elsewhere", SECRET)], "input")
+        stored = put_values(api, {"messages": [HumanMessage(SECRET, id="a")], "elsewhere": f"{SECRET}!"})[0]
+        writes = [("messages", SECRET), ("messages", [SECRET]), ("elsewhere", [f"{SECRET}?"])]
+        api.put_writes(stored, writes, "input")
         saver.store.redact(THREAD, messages=["a"])
         written = {(channel, type(value)) for _, channel, value in api.read(stored).pending_writes or ()}
-        assert written == {("messages", Redacted), ("messages", list), ("elsewhere", str)}
+        assert written == {("messages", Redacted), ("messages", list), ("elsewhere", list)}
+        assert values_of(api, stored)["elsewhere"] == f"{SECRET}!"
         assert "card" not in repr([v for _, name, v in api.read(stored).pending_writes or () if name == "messages"])
         assert_sound(saver, THREAD)
 
@@ -459,7 +461,7 @@ class RedactionContract(Contract):
         assert_sound(saver, THREAD)
 
     def test_a_thread_restates_what_only_another_one_needed(self, api: Api, saver: WfStoreSaver) -> None:
-        counters = {"counters_since_delta_snapshot": {"log": (1, 1)}}
+        counters: dict[str, Any] = {"counters_since_delta_snapshot": {"log": (1, 1)}}
         first = api.put(config_of(), checkpoint_of({"log": ["snapshot"], "a": SECRET}))
         api.put(first, checkpoint_of({"b": 1}, {"b": 1, "log": 2}), metadata_of(1, **counters))
         api.copy_thread(THREAD, "copy")
