@@ -9,7 +9,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
-from langgraph_wfstore import CallNotFoundError, Redacted, ThreadNotFoundError
+from langgraph_wfstore import CallNotFoundError, Lineage, Redacted, ThreadNotFoundError
+from langgraph_wfstore.parts import parts
 from langgraph_wfstore.redacted import TEXT, is_redacted
 
 from .api import Api
@@ -19,7 +20,7 @@ from .contract_delta import Rare, delta_graph
 from .contract_interrupts import asking_graph
 from .contract_subgraphs import nested_graph
 from .material import THREAD, checkpoint_of, config_of, metadata_of
-from .sample_graphs import chat_graph, line_graph, says_human
+from .sample_graphs import Log, chat_graph, line_graph, says_human
 from .scripted import ScriptedModel, says
 
 if TYPE_CHECKING:
@@ -169,6 +170,45 @@ class RedactionContract(Contract):
         assert found["pair"] == (Redacted(found["pair"][0].id, "builtins.tuple"),)
         assert found["elsewhere"] == SECRET
 
+    def test_a_text_that_became_a_message_goes_where_it_was_given_as_text(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_values(api, {"messages": [HumanMessage(SECRET, id="a")], "elsewhere": f"{SECRET}!"})[0]
+        writes = [("messages", SECRET), ("messages", [SECRET]), ("elsewhere", [f"{SECRET}?"])]
+        api.put_writes(stored, writes, "input")
+        saver.store.redact(THREAD, messages=["a"])
+        written = {(channel, type(value)) for _, channel, value in api.read(stored).pending_writes or ()}
+        assert written == {("messages", Redacted), ("messages", list), ("elsewhere", list), ("elsewhere", str)}
+        assert values_of(api, stored)["elsewhere"] == f"{SECRET}!"
+        assert "card" not in repr([v for _, name, v in api.read(stored).pending_writes or () if name == "messages"])
+        assert_sound(saver, THREAD)
+
+    def test_what_runs_and_steps_were_given_and_gave_for_a_channel_goes(self, api: Api, saver: WfStoreSaver) -> None:
+        def repeats(state: Log) -> Log:
+            return {"log": [f"again {SECRET}"], "note": "a note"}
+
+        builder = StateGraph(Log).add_node("repeats", repeats).add_edge(START, "repeats")
+        api.invoke(builder.compile(saver), {"log": [SECRET], "note": "kept"}, config_of())
+        api.invoke(builder.compile(saver), {"log": [f"{n} {SECRET} " + "x" * 90 for n in range(9)]}, config_of())
+        saver.store.redact(THREAD, channels=["log"])
+        assert not holds(saver.store, SECRET)
+        assert api.read(config_of()).checkpoint["channel_values"]["note"] == "a note"
+        assert_sound(saver, THREAD)
+
+    def test_nothing_of_it_is_held_in_memory(self, api: Api, saver: WfStoreSaver) -> None:
+        graph = chat_graph(saver)
+        for number in range(20):
+            api.invoke(graph, {"messages": [HumanMessage(f"{SECRET} {number}" + "x" * 60)]}, config_of())
+            api.get_state(graph, config_of())
+
+        def held() -> list[str]:
+            found = (part.decode("latin-1") if isinstance(part, bytes) else part for part in parts(saver.store))
+            return [part for part in found if isinstance(part, str) and SECRET in part]
+
+        assert held()
+        secret = saver.store.views.tail(THREAD).row.secret
+        saver.store.redact(THREAD, channels=["messages"])
+        assert not held()
+        assert not [part for part in parts(saver.store) if part == secret]
+
     def test_where_sees_every_value_and_what_is_in_it(self, api: Api, saver: WfStoreSaver) -> None:
         state = {
             "text": SECRET,
@@ -226,7 +266,7 @@ class RedactionContract(Contract):
         assert [asked["id"] for asked in found[1].tool_calls] == [found[2].tool_call_id]
         assert_sound(saver, THREAD)
         assert [link.kind for link in thread.why().root.walk() if link.kind == "call"]
-        assert thread.cost(by="run", pricer=None if False else _Free()).total.calls == 2
+        assert thread.cost(by="run", pricer=_Free()).total.calls == 2
 
     def test_an_object_that_is_stored_twice_goes_twice(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
         first = api.put(config_of(), checkpoint_of({"a": SECRET}))
@@ -438,18 +478,20 @@ class RedactionContract(Contract):
         saver.store.redact(THREAD, channels=["a"])
         assert "1 values redacted" in str(saver.store.thread(THREAD).verify())
 
-    def test_why_still_knows_which_call_gave_a_message(self, api: Api, saver: WfStoreSaver) -> None:
-        model = ScriptedModel(answers=[says(f"the {n} answer " + "x" * 60, n) for n in ("first", "second")])
+    def test_why_still_knows_what_came_from_where(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
+        model = ScriptedModel(answers=[says(f"the {n} answer " + "x" * 90, n) for n in ("first", "second", "third")])
         graph = agent_graph(saver, model)
-        for number in range(2):
-            api.invoke(graph, {"messages": [HumanMessage(f"{SECRET} {number}", id=f"h{number}")]}, config_of())
+        for number in range(3):
+            asked = [HumanMessage(f"{SECRET} {number} {n} " + "x" * 90, id=f"h{number}-{n}") for n in range(3)]
+            api.invoke(graph, {"messages": asked}, config_of())
         thread = saver.store.thread(THREAD)
-        before = thread.why()
-        thread.redact(messages=["h0"])
-        after = thread.why()
-        assert [link.label for link in after.root.walk()] == [link.label for link in before.root.walk()]
-        thread.redact(messages=[api.get_state(graph, config_of()).values["messages"][-1].id])
-        assert [link.label for link in thread.why().root.walk()] == [link.label for link in before.root.walk()]
+        before = _lines(thread.why())
+        thread.redact(messages=["h0-1", "h2-0"])
+        assert _lines(thread.why()) == before
+        last = api.get_state(graph, config_of()).values["messages"][-1]
+        thread.redact(messages=[last.id])
+        assert _lines(thread.why()) == before
+        assert _lines(reopen().store.thread(THREAD).why()) == before
 
     def test_a_graph_of_messages_whose_input_is_redacted_goes_on(self, api: Api, saver: WfStoreSaver) -> None:
         def bot(state: MessagesState) -> dict[str, Any]:
@@ -463,6 +505,11 @@ class RedactionContract(Contract):
         found = api.get_state(graph, config_of()).values["messages"]
         assert contents(found) == [TEXT, TEXT, "next", "seen 3"]
         assert_sound(saver, THREAD)
+
+
+def _lines(lineage: Lineage) -> list[tuple[str, str | None]]:
+    """What a lineage says, without the texts."""
+    return [(link.label, link.id) for link in lineage.root.walk()]
 
 
 class _Free:
