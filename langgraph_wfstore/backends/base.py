@@ -337,7 +337,7 @@ class Backend(Protocol):
         """Remember these keyed hashes of run ids as deleted."""
 
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
-        """Numbers of the threads that have a checkpoint of one of these runs."""
+        """Numbers of the threads that have records of one of these runs: checkpoints, or what has such a link."""
 
     def claim(self, name: bytes, holder: bytes, ttl: int) -> LeaseRow:
         """Give the lease of a thread id to this holder for `ttl` ns from now, by the engine's clock.

@@ -258,7 +258,8 @@ class MemoryBackend:
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         with self._open():
             wanted = set(runs)
-            return [n for n, t in sorted(self._threads.items()) if wanted & {r.run for r in t.records}]
+            found = sorted(self._threads.items())
+            return [n for n, t in found if any(map(t.links.get, wanted)) or wanted & {r.run for r in t.records}]
 
     # ------------------------------------------------------------------ writing
 

@@ -255,7 +255,9 @@ class SqliteBackend:
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         with self._connections.reader() as db:
             found = db.execute(
-                "SELECT DISTINCT key >> 32 FROM record WHERE run IN (SELECT value FROM json_each(?)) ORDER BY 1",
+                "WITH wanted AS (SELECT value FROM json_each(?)) "
+                "SELECT key >> 32 FROM record WHERE run IN wanted "
+                "UNION SELECT thread FROM link WHERE link IN wanted ORDER BY 1",
                 ("[" + ",".join(map(str, runs)) + "]",),
             ).fetchall()
         return [r[0] for r in found]

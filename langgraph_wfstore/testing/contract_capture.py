@@ -267,6 +267,22 @@ class CaptureContract(DurabilityContract):
         made_after = {c.checkpoint_id: (c.step or 0) + 1 for c in thread.checkpoints()}
         assert [made_after[s.checkpoint_id or ""] for s in second] == [s.number for s in second]
 
+    def test_a_run_that_left_no_checkpoint_is_deleted_by_the_id_in_its_metadata(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        graph = line_graph(saver, "a", "b")
+        config: Any = {**CONFIG, "metadata": {"run_id": "first"}}
+        api.invoke(graph, {"log": ["in"]}, config, durability=durability)
+        before = len(of(saver).checkpoints())
+        for name in ("empty", "other"):  # the graph has ended: nothing is left to run
+            api.invoke(graph, None, {**CONFIG, "metadata": {"run_id": name}}, durability=durability)
+        thread = of(saver)
+        assert [r.metadata_run_id for r in thread.runs()] == ["first", "empty", "other"]
+        saver.delete_for_runs(["empty"])
+        thread = of(saver)
+        assert [r.metadata_run_id for r in thread.runs()] == ["first", "other"]
+        assert len(thread.checkpoints()) == before and nodes(thread) == ["a", "b"]
+
     def test_what_ran_again_at_an_old_checkpoint_is_a_step_of_its_own(
         self, api: Api, saver: WfStoreSaver, durability: str
     ) -> None:

@@ -318,7 +318,10 @@ def links_of(kind: str, fields: dict[str, Any]) -> set[int]:
         "end": [("message", name) for name in fields.get("messages", [])]
         + [("tool", name) for name in fields.get("tool_calls", [])],
     }[kind]
-    return {index("link", what.encode("ascii"), utf8(name)) for what, name in found if name is not None}
+    links = {index("link", what.encode("ascii"), utf8(name)) for what, name in found if name is not None}
+    if fields.get("metadata_run_id") is not None:
+        links.add(index("run", utf8(fields["metadata_run_id"])))
+    return links
 
 
 def content_key(form: Any, messages: bool) -> bytes:
