@@ -70,6 +70,14 @@ def test_lists_are_merged_in_either_direction_alike_up_to_order(three):
     assert bag(outcome(merged_list, base, ours, theirs)) == bag(outcome(merged_list, base, theirs, ours))
 
 
+@examples(100)
+@given(MESSAGES.filter(lambda found: len(found) > 1), MESSAGES)
+def test_messages_that_one_side_moved_are_not_merged(base, more):
+    new = [message for message in more if message.id not in {each.id for each in base}]
+    assert outcome(merged_list, base, base[::-1], base + new) is None
+    assert outcome(merged_list, base, base + new, base[::-1]) is None
+
+
 @examples(300)
 @given(DICTS, DICTS, DICTS)
 def test_dicts_are_merged_in_either_direction_alike(base, ours, theirs):
