@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .merging import Conflict
+
 
 class WfStoreError(Exception):
     """Base of every error of this package; its text says what was asked, what was found, what to do."""
@@ -29,6 +35,18 @@ class BranchNotFoundError(WfStoreError, LookupError):
 
 class ConflictError(WfStoreError):
     """What is stored contradicts what was to be stored; nothing was written."""
+
+
+class MergeConflictError(ConflictError):
+    """Two sides of a merge changed the same; nothing was written.
+
+    Attributes:
+        conflicts: every conflict that was not resolved, see `Conflict`.
+    """
+
+    def __init__(self, message: str, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(message)
+        self.conflicts = tuple(conflicts)
 
 
 class IntegrityError(WfStoreError):

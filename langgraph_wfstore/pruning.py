@@ -73,7 +73,7 @@ def prune(views: Views, codec: Codec, names: Callable[[], Iterable[str]], asked:
     if _may_be_refused(views, asked.policy):
         for thread_id in names():
             _refuse(views, thread_id, asked)
-    acting = Views(Rehearsal.of(views.backend), views.secret) if dry_run else views
+    acting = Views(Rehearsal.of(views.backend), views.lineage_secret) if dry_run else views
     looked = 0
     found: list[PrunedThread] = []
     for thread_id in names():

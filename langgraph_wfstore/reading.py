@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .backends.base import LIST, MAP, OBJECT, Backend, ObjectRow
-from .canonical import Version, hex_id
+from .backends.base import LIST, MAP, OBJECT, REDACTED, Backend, ObjectRow
+from .canonical import Version, from_text, hex_id
 from .codec import Codec
-from .elements import Leaf
+from .elements import Leaf, Masked
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
-from .lists import FLAG_BITS, FLAGS, StoredList, apply_splice, base_of, unpack_numbers
+from .lists import FLAG_BITS, StoredList, apply_splice, base_of, unpack_numbers
+from .masks import read_mask
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
+from .redacted import key_of
 from .shelf import Shelf
 
 FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
@@ -34,6 +36,7 @@ class Outline:
     parent: str | None
     writes: tuple[tuple[WriteRecord, Write], ...]
     numbers: dict[bytes, int]
+    merged: str | None = None
 
     def needs(self) -> Iterable[Need]:
         """Every value it names."""
@@ -67,16 +70,29 @@ class Loaded:
         shell, holes = self._maps[ref.id]
         return codec.decode_map(self._leaves[shell], [(at, self._list(codec, name)) for at, name in holes])
 
-    def items(self, ref: Ref) -> tuple[bytes, ...] | None:
-        """The object ids of a list's elements; None if some share an object, or are cut into several."""
-        stored = self._lists[ref.id]
-        return None if any(number & FLAGS for number in stored.numbers) else stored.names
+    def stored(self, ref: Ref) -> StoredList:
+        """A list as it is stored."""
+        return self._lists[ref.id]
+
+    def masked(self, ref: Ref) -> bool:
+        """Whether a mask stands in the place of a value, or of a dict's keys."""
+        name = self._maps[ref.id][0] if ref.form == "map" else ref.id
+        return type(self._leaves.get(name)) is Masked
+
+    def key(self, name: bytes) -> bytes:
+        """The id of a list's element; of a redacted one what `redacted_key` gives of its value."""
+        leaf = self._leaves.get(name) or self._shelf.get(name)
+        if type(leaf) is not Masked:
+            return name
+        own = read_mask(leaf.data).get("id")
+        return key_of(None if own is None else from_text(own), hex_id(name))
 
     def _list(self, codec: Codec, name: bytes) -> list[Any]:
         stored = self._lists[name]
-        return codec.decode_list(stored.names, stored.numbers, self._element, self._shelf)
+        return codec.decode_list(stored.names, stored.numbers, self.leaf, self._shelf)
 
-    def _element(self, name: bytes, number: int) -> Leaf:
+    def leaf(self, name: bytes, number: int) -> Leaf:
+        """The object of an id and number."""
         return self._leaves.get(name) or self._shelf.get(name) or self._fetch(number)
 
 
@@ -85,6 +101,14 @@ def missing(name: bytes) -> IntegrityError:
     return IntegrityError(
         f"object {hex_id(name)} is named by a record and not in the store; run thread.verify() to see what is "
         "affected, and restore a backup"
+    )
+
+
+def missing_number(number: int) -> IntegrityError:
+    """The error for an object number that a record or a list names and nobody has."""
+    return IntegrityError(
+        f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
+        "what is affected, and restore a backup"
     )
 
 
@@ -103,16 +127,21 @@ def load(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: I
     return _Loading(backend, number, lineage, shelf).run(needs)
 
 
+def load_lists(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: Iterable[Need]) -> Loaded:
+    """As `load`, for lists whose elements nobody wants to read: it fetches no object whose id is known."""
+    return _Loading(backend, number, lineage, shelf, elements=False).run(needs)
+
+
 class _Loading:
-    def __init__(self, backend: Backend, number: int, lineage: Lineage, shelf: Shelf) -> None:
+    def __init__(self, backend: Backend, number: int, lineage: Lineage, shelf: Shelf, *, elements: bool = True) -> None:
         self._backend = backend
         self._number = number
         self._lineage = lineage
         self._shelf = shelf
+        self._wants_elements = elements
         self._out = Loaded(shelf, self._fetch_one)
         self._rows: dict[int, ObjectRow] = {}
         self._by_number: dict[int, StoredList] = {}
-        self._names: dict[int, bytes] = {}
 
     def run(self, needs: Iterable[Need]) -> Loaded:
         wanted: dict[int, Ref] = {}
@@ -123,15 +152,16 @@ class _Loading:
                 wanted[number] = ref
         found = self._fetch(list(wanted))
         for number, ref in wanted.items():
-            if found[number].id != ref.id or found[number].form != FORMS[ref.form]:
+            if found[number].id != ref.id or not of_form(found[number], ref):
                 raise missing(ref.id)
         lists = [row for row in found.values() if row.form == LIST]
         lists += self._maps([row for row in found.values() if row.form == MAP])
         for row in found.values():
-            if row.form == OBJECT:
+            if row.form in (OBJECT, REDACTED):
                 self._keep(row)
         self._resolve(lists)
-        self._elements()
+        if self._wants_elements:
+            self._elements()
         return self._out
 
     def _hold(self, name: bytes) -> bool:
@@ -141,8 +171,9 @@ class _Loading:
         return leaf is not None
 
     def _keep(self, row: ObjectRow) -> None:
-        leaf = checked_leaf(row, self._lineage.secret)
-        self._lineage.learn(leaf, Place(self._lineage, row.number, row.id))
+        leaf = leaf_of(row, self._lineage.secret)
+        if type(leaf) is not Masked:
+            self._lineage.learn(leaf, Place(self._lineage, row.number, row.id))
         self._out._leaves[row.id] = leaf
         self._shelf.put(row.id, leaf)
 
@@ -160,10 +191,7 @@ class _Loading:
         rows = {row.number: row for row in self._backend.numbered(self._number, numbers)} if numbers else {}
         for number in numbers:
             if number not in rows:
-                raise IntegrityError(
-                    f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
-                    "what is affected, and restore a backup"
-                )
+                raise missing_number(number)
         return rows
 
     def _resolve(self, rows: Sequence[ObjectRow]) -> None:
@@ -178,26 +206,28 @@ class _Loading:
         flat: dict[int, list[int]] = {}
         for number in wanted:
             _flatten(number, wanted, flat)
-        self._name_items(flat)
+        named = self._name_items(set().union(*flat.values()))
         for number in sorted(wanted, key=lambda n: _depth(n, wanted)):
             row = wanted[number]
             stored = self._lineage.list(row.id)
             if stored is None:
                 base = self._by_number.get(base_of(row.data))
-                names = tuple([self._names[n >> FLAG_BITS] for n in flat[number]])
+                names = tuple(map(named.__getitem__, flat[number]))
                 stored = StoredList(number, names, tuple(flat[number]), 0 if base is None else base.depth + 1, base)
                 self._lineage.hold(row.id, stored)
             self._by_number[number] = stored
             self._out._lists[row.id] = stored
 
-    def _name_items(self, flat: dict[int, list[int]]) -> None:
+    def _name_items(self, items: set[int]) -> dict[int, bytes]:
         """The id of every item; the objects come along, since they are about to be decoded."""
-        numbers = {n >> FLAG_BITS for items in flat.values() for n in items}
-        known = self._lineage.names
-        self._names = {n: known[n] for n in numbers if n in known and self._shelf.has(known[n])}
-        for number, row in self._fetch(sorted(numbers - self._names.keys())).items():
-            self._names[number] = known[number] = row.id
+        numbers = {n >> FLAG_BITS for n in items}
+        known, has = self._lineage.names, self._shelf.has
+        wanted = self._wants_elements
+        names = {n: known[n] for n in numbers if n in known and (not wanted or has(known[n]))}
+        for number, row in self._fetch(sorted(numbers - names.keys())).items():
+            names[number] = known[number] = row.id
             self._keep(row)
+        return {n: names[n >> FLAG_BITS] for n in items}
 
     def _elements(self) -> None:
         """Objects of lists that were held, but whose objects are not any more."""
@@ -210,7 +240,7 @@ class _Loading:
             self._keep(row)
 
     def _fetch_one(self, number: int) -> Leaf:
-        return checked_leaf(self._fetch([number])[number], self._lineage.secret)
+        return leaf_of(self._fetch([number])[number], self._lineage.secret)
 
 
 def _flatten(number: int, rows: dict[int, ObjectRow], done: dict[int, list[int]]) -> list[int]:
@@ -234,6 +264,16 @@ def map_numbers(data: bytes) -> tuple[int, list[tuple[int, int]]]:
     """The object number of a map's shell, and (position, object number) of its lists."""
     shell, *rest = unpack_numbers(data)
     return shell, list(zip(rest[::2], rest[1::2], strict=True))
+
+
+def of_form(row: ObjectRow, ref: Ref) -> bool:
+    """Whether a row may be what a reference names: a redacted object is one still."""
+    return row.form == FORMS[ref.form] or (row.form == REDACTED and ref.form == "object")
+
+
+def leaf_of(row: ObjectRow, secret: bytes) -> Leaf:
+    """The object of a row as `checked_leaf` gives it, or what stands in its place."""
+    return Masked(row.id, row.data) if row.form == REDACTED else checked_leaf(row, secret)
 
 
 def checked_leaf(row: ObjectRow, secret: bytes) -> Leaf:
@@ -263,6 +303,7 @@ class StoredCheckpoint:
 
     Attributes:
         parent: id of the nearest ancestor that is kept, None at the root.
+        merged: of a merge the id of its second parent, which may have been removed since.
         written: (task id, channel) of its writes, ordered by task path, task id and index.
 
     Raises:
@@ -277,6 +318,7 @@ class StoredCheckpoint:
         self.record = outline.record
         self.record_id = outline.record_id
         self.parent = outline.parent
+        self.merged = outline.merged
         self.written = tuple((record.task_id, write.channel) for record, write in outline.writes)
 
     @cached_property
@@ -287,13 +329,18 @@ class StoredCheckpoint:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """LangGraph's metadata."""
-        return dict(self._read("metadata", self.record.metadata))
+        """LangGraph's metadata; of redacted ones what the record says, and what delta channels need."""
+        record, found = self.record, dict(self._read("metadata", self.record.metadata))
+        if not self._loaded.masked(record.metadata):
+            return found
+        run_id = {} if record.run_id is None else {"run_id": record.run_id}
+        return {"source": record.source, "step": record.step, "parents": dict(record.parents), **run_id, **found}
 
     @cached_property
     def extra(self) -> dict[str, Any]:
         """What else the checkpoint holds."""
-        return {} if self.record.extra is None else dict(self._read("further keys", self.record.extra))
+        ref = self.record.extra
+        return {} if ref is None or self._loaded.masked(ref) else dict(self._read("further keys", ref))
 
     @cached_property
     def writes(self) -> list[tuple[str, str, Any]]:

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     BRANCH = "branch"
     REMOVAL = "removal"
     SWITCH = "switch"
+    MERGE = "merge"
     SEAL = "seal"
     RUN = "run"
     STEP = "step"
@@ -127,18 +128,34 @@ class SwitchRecord(NamedTuple):
     checkpoint: bytes
 
 
-class RemovalRecord(NamedTuple):
-    """States which records of a thread have lost their content up to now: how many, and a digest over all of them.
+class MergeRecord(NamedTuple):
+    """A checkpoint of the root namespace has a second parent: what was merged into its first one.
 
     Attributes:
-        reason: "prune", "delete_for_runs" or "delete_branch".
+        checkpoint: the record of the checkpoint.
+        parent: the record of the second parent.
+        base: the record of the nearest common ancestor of both parents; None if they have none.
+    """
+
+    checkpoint: bytes
+    parent: bytes
+    base: bytes | None
+
+
+class RemovalRecord(NamedTuple):
+    """States what of a thread has lost its content up to now: how many records and objects, and a digest over all.
+
+    Attributes:
+        reason: "prune", "delete_for_runs", "delete_branch", or "redact", which may go on with ": " and what for.
         removed: the number of records whose content is gone or hidden.
         digest: see `format.removed_digest`.
+        redacted: the number of redacted objects that the other records reach.
     """
 
     reason: str
     removed: int
     digest: bytes
+    redacted: int = 0
 
 
 class SealRecord(NamedTuple):

@@ -6,7 +6,7 @@ checkpoint's delta channels are rebuilt from stays, hidden.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ from .backends.base import (
     CHECKPOINT,
     HIDDEN,
     KEPT,
-    REMOVAL,
     RUN,
     SKELETON,
     WRITE,
@@ -25,13 +24,15 @@ from .backends.base import (
     Stale,
     Tail,
 )
-from .branches import label, plain_row
+from .branches import label
 from .codec import Codec
+from .content import Content
 from .delta import walk_entries
-from .format import removal_body, removed_digest, seal_id, skeleton_body
+from .format import skeleton_body
 from .lists import pack_numbers, unpack_numbers
 from .lookup import load_needs
-from .records import Kind, RemovalRecord, SealRecord, WriteRecord
+from .records import WriteRecord
+from .statement import REDACTION, redacted_parts, state, stated, statement
 from .sweep import sweep
 from .view import Entry, Made, entries_of, read_rows
 from .views import Views
@@ -122,9 +123,26 @@ def change_for(
             _remove(change, removal, needed, going)
     change.drop_thread = None if dropped is None else dropped.number
     if change.expect.keys() - {change.drop_thread}:
-        change.drop_objects, change.replace_objects = sweep(views.backend, lineage, live)
+        content = Content.of(views.backend, lineage)
+        change.drop_objects, change.replace_objects = sweep(content, live)
         _forget_dropped(change, wholes)
+        _state(change, wholes, concerned, content)
     return change
+
+
+def _state(change: Rewrite, wholes: Sequence[Whole], concerned: Mapping[int, Removal], content: Content) -> None:
+    """Add a removal record to every thread that loses content, or whose redacted objects are others now."""
+    left = content.without(set(change.drop_objects)) if content.redacted else content
+    for whole in wholes:
+        changed = {row.seq: row for number, row in change.records if number == whole.number}
+        rows = [changed.get(row.seq, row) for row, _ in whole.made]
+        said = statement(rows, redacted_parts(rows, left))
+        removal = concerned.get(whole.number)
+        if removal is not None:
+            names = enumerate(sorted(removal.branches), whole.tail.last + 1)
+            state(change, whole.tail, said, removal.reason, [label(seq, number, None)[0] for seq, number in names])
+        elif content.redacted and said != stated(whole.made):
+            state(change, whole.tail, said, REDACTION)
 
 
 def _forget_dropped(change: Rewrite, wholes: Sequence[Whole]) -> None:
@@ -200,7 +218,7 @@ def _delta_channels(views: Views, codec: Codec, whole: Whole, staying: Sequence[
 
 
 def _remove(change: Rewrite, removal: Removal, needed: _Needed, traces: Collection[int]) -> None:
-    """Replace the records that lose their content, state it in a removal record, and seal."""
+    """Replace the records that lose their content."""
     whole, gone, reason = removal[:3]
     rows = [row for row, _ in whole.made]
     for i, (row, record) in enumerate(whole.made):
@@ -222,15 +240,7 @@ def _remove(change: Rewrite, removal: Removal, needed: _Needed, traces: Collecti
         rows[i] = row._replace(state=HIDDEN) if walked else _skeleton(row, entry, deleted)
         if rows[i] != row:
             change.records.append((whole.number, rows[i]))
-    removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in rows if r.state != KEPT]
-    body = removal_body(RemovalRecord(reason, len(removed), removed_digest(removed)))
-    tail = whole.tail
-    new = [label(tail.last + at, number, None)[0] for at, number in enumerate(sorted(removal.branches), 1)]
-    new.append(plain_row(REMOVAL, Kind.REMOVAL, body, tail.last + len(new) + 1))
-    seal = SealRecord(tail.ordinal + 1, tail.seal, (*tail.unsealed, *(row.id for row in new)))
-    new[-1] = new[-1]._replace(ordinal=seal.ordinal, seal=seal_id(seal))
-    change.records += [(whole.number, row) for row in new]
-    if tail.row.branches > 1:
+    if whole.tail.row.branches > 1:
         heads = _heads(whole, rows)
         change.heads[whole.number] = [
             branch._replace(name=b"", head=0) if branch.number in removal.branches else branch for branch in heads

@@ -43,7 +43,6 @@ from .configs import (
 )
 from .delta import delta_history
 from .leases import Lease, claim
-from .memo import Memo
 from .metadata import Filter
 from .offload import Offload
 from .putting import CheckpointInput, RunRead, WritesInput
@@ -51,6 +50,7 @@ from .recorder import LIMIT, Binding, Recorder
 from .runs import Runs
 from .serde import WfSerializer
 from .store import WfStore
+from .versions import next_version
 
 
 class WfStoreSaver(BaseCheckpointSaver[Any]):
@@ -111,14 +111,14 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self._owns = not isinstance(url, WfStore)
         self.store = url if isinstance(url, WfStore) else WfStore.open(url, serde=self.serde, synchronous=synchronous)
         # What is known of live elements holds for one serializer's bytes; those of another are its own.
-        memo = self.store.views.memo if isinstance(self.serde, WfSerializer) else Memo()
+        memo = self.store.views.memo if isinstance(self.serde, WfSerializer) else self.store.views.new_memo()
         self._codec = Codec(self.serde, memo)
         self.store.note_serializer(self._codec)
         self._runs = Runs()
         self._held: dict[str, int] = {}
         self._offload = Offload()
         self._recorder = Recorder(
-            self.store, self._codec, "digests" if capture == "digests" else "full", redact, capture_limit
+            self.store, self._codec, self._offload, "digests" if capture == "digests" else "full", redact, capture_limit
         )
         if capture:
             watch(self._recorder)
@@ -494,12 +494,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
     def get_next_version(self, current: Any, channel: None) -> Any:
         """The next version of a channel, of the type that is found: threads of other savers have text versions."""
-        if current is None:
-            return 1
-        if isinstance(current, str):
-            count, dot, rest = current.partition(".")
-            return f"{int(count) + 1:0{len(count)}}{dot}{rest}"
-        return type(current)(current + 1)
+        return next_version(current)
 
     def with_allowlist(self, extra_allowlist: Collection[Any]) -> WfStoreSaver:
         """A clone on the same store that may restore further types; LangGraph calls it in its strict mode."""

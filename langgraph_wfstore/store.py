@@ -19,7 +19,6 @@ from .codec import Codec, Encoded, Serializer
 from .errors import IntegrityError
 from .floor import floor_of, set_floor
 from .lookup import kept, latest, load_needs, outline_of
-from .memo import Memo
 from .metadata import Filter
 from .objects import new_secret
 from .prune_report import PruneReport
@@ -33,6 +32,7 @@ from .putting import (
     plan_writes,
 )
 from .reading import StoredCheckpoint
+from .redaction import RedactReport, redact, selection_of
 from .views import Views
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class WfStore:
         self.closed = False
         self.unattributed_calls = 0
         self.views = Views(backend, lineage_secret)
-        self._codec = None if serde is None else Codec(serde, Memo())
+        self._codec = None if serde is None else Codec(serde, self.views.new_memo())
         self._without_deduplication: set[str] = set()
 
     @classmethod
@@ -380,13 +380,29 @@ class WfStore:
         """
         retention.copy_thread(self.views, source_id, target_id)
 
+    def redact(
+        self,
+        thread_id: str,
+        *,
+        channels: Iterable[str] | None = None,
+        messages: Iterable[str] | None = None,
+        where: Callable[[Any], object] | None = None,
+        calls: Iterable[str] | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> RedactReport:
+        """Remove the content of chosen values of a thread and its copies, for good; see `Thread.redact`."""
+        selection = selection_of(channels, messages, where, calls)
+        return redact(self.views, self.codec, checked_thread_id(thread_id), selection, reason, dry_run)
+
     # ------------------------------------------------------------------ the whole store
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the store.
 
         Returns:
-            numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists and maps;
+            numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists, maps and
+            redacted objects;
             `record_bytes` and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that
             `compact` gives back; since the store was opened: `without_deduplication`, the serializers that write equal
             values as different bytes, so that what they write is not stored once, `lost_notes`, how many records of
@@ -396,7 +412,7 @@ class WfStore:
         return {
             **self.backend.stats(),
             "without_deduplication": sorted(self._without_deduplication),
-            "lost_notes": self.views.lost,
+            "lost_notes": self.views.notes.lost,
             "unattributed_calls": self.unattributed_calls,
         }
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 KEPT, HIDDEN, SKELETON = 0, 1, 2
-CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL = range(10)
-OBJECT, LIST, MAP = 0, 1, 2
+CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL, MERGE = range(11)
+OBJECT, LIST, MAP, REDACTED = range(4)
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
 LOOKED_UP = 1024
@@ -35,7 +35,10 @@ class Capabilities:
 
 
 class ObjectRow(NamedTuple):
-    """One object: `form` is OBJECT, LIST or MAP; `nonce` is None where the lineage's secret gives it."""
+    """One object: `form` is OBJECT, LIST, MAP or REDACTED; `nonce` is None where the lineage's secret gives it.
+
+    Of a redacted object number and id are left; `tag` is empty, `nonce` None, and `data` a mask (masks.py).
+    """
 
     number: int
     id: bytes
@@ -50,16 +53,17 @@ class RecordRow(NamedTuple):
 
     Attributes:
         seq: the record's number in its thread.
-        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END or LABEL.
+        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL or MERGE.
         id: the record id.
         state: KEPT, HIDDEN (not shown; kept for a delta channel) or SKELETON (content removed).
         body: canonical bytes; for a skeleton the bytes of `skeleton_body`.
         ordinal, seal: the seal that ends with this record, if one does.
-        anchor: hash of namespace and checkpoint id, the same for a checkpoint and its writes.
+        anchor: hash of namespace and checkpoint id, the same for a checkpoint, its writes and its merge.
         space: hash of the namespace, 0 for the root; None for other kinds than CHECKPOINT, as all that follows.
         position: place in the thread's causal order.
         branch: number of the branch it was put on; None below the root.
-        within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to.
+        within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to; of a merge that of
+            the second parent.
         source, step: of the metadata.
         run: hash of the run id: the metadata's, or that of a run, step, call or end.
         refs: the numbers of the objects that the record names, in the order of `format.refs_of`, packed.
@@ -206,6 +210,8 @@ class Rewrite:
         records: (thread, row) to replace by seq, or to append.
         drop_objects: object numbers to delete; lists that stay are in `replace_objects` if their base goes.
         replace_objects: rows to replace, by number.
+        nonces: (number, nonce) of objects that keep the nonce that the old secret gave them.
+        secret: the lineage's new secret; None if it keeps the one it has.
         drop_thread: the thread that goes altogether, or None.
         tombstone: what stays of it: (life, keyed hashes).
         heads: per thread number the branch rows to replace.
@@ -216,6 +222,8 @@ class Rewrite:
     records: list[tuple[int, RecordRow]] = field(default_factory=list)
     drop_objects: list[int] = field(default_factory=list)
     replace_objects: list[ObjectRow] = field(default_factory=list)
+    nonces: list[tuple[int, bytes]] = field(default_factory=list)
+    secret: bytes | None = None
     drop_thread: int | None = None
     tombstone: tuple[bytes, int, bytes] | None = None
     heads: dict[int, list[BranchRow]] = field(default_factory=dict)
@@ -314,7 +322,10 @@ class Backend(Protocol):
         """A new thread with the same records and the same lineage; Stale if the source has moved on."""
 
     def rewrite(self, change: Rewrite) -> None:
-        """Remove content; Stale if any thread of the lineage has moved on."""
+        """Remove content; Stale if any thread of the lineage has moved on.
+
+        With a new secret nothing of what was replaced may be left behind, in a log of writes or in free space.
+        """
 
     def tombstones(self, name: bytes) -> list[tuple[int, bytes]]:
         """(life, sorted keyed hashes of 8 bytes) per deleted life of a thread id."""

@@ -18,6 +18,7 @@ from .base import (
     KEPT,
     LOOKED_UP,
     OBJECT,
+    REDACTED,
     RUN,
     SKELETON,
     STEP,
@@ -375,6 +376,14 @@ class MemoryBackend:
                 lineage.numbers.pop(gone.id, None)
         for item in change.replace_objects:
             lineage.objects[item.number] = item
+            if item.form == REDACTED:
+                lineage.numbers.pop(item.id, None)
+        for n, nonce in change.nonces:
+            lineage.objects[n] = lineage.objects[n]._replace(nonce=nonce)
+        if change.secret is not None:
+            lineage.secret = change.secret
+            for number in kin:
+                self._threads[number].row.secret = change.secret
         for number, branches in change.heads.items():
             self._threads[number].branches.update({b.number: b for b in branches})
         if change.drop_thread is not None:
@@ -411,6 +420,7 @@ class MemoryBackend:
                 "objects": sum(o.form == 0 for o in objects),
                 "lists": sum(o.form == 1 for o in objects),
                 "maps": sum(o.form == 2 for o in objects),
+                "redacted": sum(o.form == REDACTED for o in objects),
                 "object_bytes": object_bytes,
                 "file_bytes": record_bytes + object_bytes,
                 "free_bytes": 0,

@@ -279,6 +279,16 @@ def test_why_says_where_it_cannot_go_on():
         assert any("oldest checkpoint" in link.label for link in saver.store.thread("t").why(index=0).unknown)
 
 
+async def test_closing_a_saver_ends_the_threads_that_its_capture_used():
+    before = set(threading.enumerate())
+    saver = WfStoreSaver(":memory:")
+    graph = agent_graph(saver, scripted(), search)
+    await asyncio.gather(*(graph.ainvoke(asked(), {"configurable": {"thread_id": f"t{n}"}}) for n in range(8)))
+    assert [t for t in set(threading.enumerate()) - before if t.name.startswith("wfstore_")]
+    saver.close()
+    assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("wfstore_")]
+
+
 def test_a_sub_graph_that_saves_nothing_holds_nobody_back():
     with WfStoreSaver(":memory:") as saver:
         inner = StateGraph(Log).add_node("inner", lambda s: {"log": ["inner"]}).add_edge(START, "inner")
