@@ -5,6 +5,7 @@ graph = builder.compile(checkpointer=WfStoreSaver("agent.db"))
 """
 
 from .cost import CostReport
+from .diff import Diff
 from .errors import (
     ArtifactError,
     BackendUnavailableError,
@@ -14,19 +15,24 @@ from .errors import (
     ConflictError,
     DecodeError,
     IntegrityError,
+    MergeConflictError,
+    RetentionError,
     ThreadDeletedError,
     ThreadNotFoundError,
     UnsupportedValueError,
     WfStoreError,
 )
+from .infos import CallInfo, RunInfo, StepInfo
 from .lineage import Lineage
+from .merge import Merge
+from .merging import Conflict
 from .prices import Price, PriceTable
+from .prune_report import PrunedThread, PruneReport
 from .redacted import Redacted
 from .redaction import RedactReport
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
-from .traces import CallInfo, RunInfo, StepInfo
 from .verify import Problem, VerifyReport
 
 __version__ = "0.1.0"
@@ -39,16 +45,23 @@ __all__ = [
     "CallNotFoundError",
     "CheckpointInfo",
     "CheckpointNotFoundError",
+    "Conflict",
     "ConflictError",
     "CostReport",
     "DecodeError",
+    "Diff",
     "IntegrityError",
     "Lineage",
+    "Merge",
+    "MergeConflictError",
     "Price",
     "PriceTable",
     "Problem",
+    "PruneReport",
+    "PrunedThread",
     "RedactReport",
     "Redacted",
+    "RetentionError",
     "RunInfo",
     "StepInfo",
     "Thread",

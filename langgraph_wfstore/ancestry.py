@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from .backends.base import CHECKPOINT, RecordRow
+from .backends.base import RecordRow
 from .branches import name_of
 from .cost import Places
-from .format import Record
-from .lookup import branch_number, load_needs
-from .reading import Loaded
-from .records import CheckpointRecord, EndRecord, Ref, RunRecord, StepRecord, WriteRecord
-from .redacted import redacted_key
-from .view import Entry, Made, anchor_of, entries_of, numbers_of, read_rows
+from .lines import line_of
+from .lookup import branch_number
+from .merge_base import merged_parent
+from .records import CheckpointRecord, RunRecord, StepRecord, WriteRecord
+from .view import Entry, Made, anchor_of, entries_of, read_rows
 
 if TYPE_CHECKING:
-    from .digests import Digests
     from .store import WfStore
     from .traces import Trace
 
-_BLOCK = 256
+_FIRST_BLOCK, _LARGEST_BLOCK = 16, 256  # checkpoints
+_PAGE = 1000  # records
 
 
 class Ancestry:
@@ -36,7 +34,7 @@ class Ancestry:
         self._store = store
         self._view = store.views.of(thread_id)
         self._entries: dict[str, Entry] = {}
-        self._items: dict[bytes, tuple[bytes, ...] | None] = {}
+        self._block = _FIRST_BLOCK
         with self._view.lock:
             store.views.refresh(self._view)
             self.number = self._view.number
@@ -50,6 +48,11 @@ class Ancestry:
 
     def entry(self, checkpoint_id: str | None) -> Entry | None:
         """The checkpoint of that id with its record, None if it is not there or has lost its content."""
+        found = self.placed(checkpoint_id)
+        return found if found is not None and found.record is not None else None
+
+    def placed(self, checkpoint_id: str | None) -> Entry | None:
+        """The checkpoint of that id, though it may have lost its content; None if it never was there."""
         if checkpoint_id is None:
             return None
         found = self._entries.get(checkpoint_id)
@@ -58,17 +61,17 @@ class Ancestry:
                 found = self._view.entry(self._store.backend, "", checkpoint_id)
             if found is None or found.row is None:
                 return None
-            self._take_block(found.row.seq)
+            self._take_block(found.row)
             found = self._entries.setdefault(checkpoint_id, found)
-        return found if found.record is not None else None
+        return found
 
-    def _take_block(self, seq: int) -> None:
-        """Read the checkpoints before this record at once: most ancestors lie side by side."""
-        rows = self._store.backend.records(self.number, max(0, seq - _BLOCK), _BLOCK)
-        found = entries_of(read_rows(row for row in rows if row.kind == CHECKPOINT))
-        for (namespace, checkpoint_id), entry in found.items():
-            if not namespace:
-                self._entries.setdefault(checkpoint_id, entry)
+    def _take_block(self, row: RecordRow) -> None:
+        """Read the checkpoints before this one on its branch at once: most ancestors are there."""
+        where = {"branch": row.branch or 0}
+        rows = self._store.backend.checkpoints(self.number, 0, (row.position or 0) + 1, self._block, where)
+        for (_, checkpoint_id), entry in entries_of(read_rows(rows)).items():
+            self._entries.setdefault(checkpoint_id, entry)
+        self._block = min(4 * self._block, _LARGEST_BLOCK)
 
     def back(self, checkpoint_id: str | None) -> Iterator[tuple[Entry, CheckpointRecord]]:
         """A checkpoint and its ancestors, as far as they are there."""
@@ -77,86 +80,45 @@ class Ancestry:
             yield entry, entry.record
             entry = self.entry(entry.parent)
 
-    def between(self, after: int, upto: int) -> list[Made]:
-        """The records with these numbers."""
-        found: list[RecordRow] = []
-        while after < upto and (page := self._store.backend.records(self.number, after, min(1000, upto - after))):
-            found += page
+    def merged(self, entry: Entry) -> str | None:
+        """The id of a merge's second parent."""
+        with self._view.lock:
+            found = self._view.entry(self._store.backend, "", entry.checkpoint_id)
+            other = None if found is None else merged_parent(self._view, self._store.backend, found)
+        return None if other is None else other.checkpoint_id
+
+    def between(self, after: int, upto: int | None = None) -> Iterator[list[Made]]:
+        """The records behind this number, up to that one or to the last, by pages."""
+        end = 1 << 62 if upto is None else upto
+        while after < end and (page := self._store.backend.records(self.number, after, min(_PAGE, end - after))):
+            yield read_rows(page)
             after = page[-1].seq
-        return read_rows(found)
 
     def writes_at(self, entry: Entry) -> list[tuple[RecordRow, WriteRecord]]:
         """The writes that are anchored at a checkpoint."""
         rows = self._store.backend.anchored(self.number, [anchor_of(entry.namespace, entry.checkpoint_id)])
         return [(row, record) for row, record in read_rows(rows) if isinstance(record, WriteRecord)]
 
-    def load(self, row: RecordRow, record: Record, ref: Ref) -> Loaded:
-        """What is needed to read a value that a record names."""
-        with self._view.lock:
-            self._store.views.refresh(self._view)
-            needs = [(ref, numbers_of(row, record)[ref.id])]
-            return load_needs(self._view, self._store.backend, self._store.views.shelf, needs)
-
-    def items(self, row: RecordRow, record: Record, ref: Ref) -> tuple[bytes, ...] | None:
-        """The object ids of a list's elements; None for what is no list.
-
-        Where small ones share an object, they are the ids that the elements would have on their own.
-        """
-        if ref.id not in self._items:
-            loaded = self.load(row, record, ref)
-            ids = loaded.items(ref) if ref.form == "list" else None
-            if ids is not None and self._view.row is not None and self._view.row.lineage_epoch:
-                ids = tuple(map(loaded.key, ids))
-            if ids is None and ref.form != "map":
-                value = loaded.value(self._store.codec, ref)
-                ids = tuple([self.object_id(item) for item in value]) if isinstance(value, list) else None
-            self._items[ref.id] = ids
-        return self._items[ref.id]
-
-    def object_id(self, value: Any) -> bytes:
-        """The id that a value has, or would have, as an object of this thread's lineage."""
-        return redacted_key(value) or self._view.lineage.id_of(self._store.codec.element(value))
-
-    def keyed(self, key: bytes) -> bytes:
-        """The keyed digest that a record has of a content."""
-        from .trace import keyed
-
-        return keyed(self._view.lineage, key)
-
-    def gave(self, row: RecordRow, end: EndRecord, keys: Collection[bytes]) -> bool | None:
-        """Whether a call gave a content; see `Digests.gave`."""
-
-        def output() -> Any:
-            assert end.output is not None
-            return self.load(row, end, end.output).value(self._store.codec, end.output)
-
-        return self._digests.gave(row, end, keys, output)
-
-    @cached_property
-    def _digests(self) -> Digests:
-        from .digests import Digests
-
-        return Digests(self._store.backend, self.number, self.keyed)
-
 
 def places(store: WfStore, thread_id: str, trace: Trace) -> Places:
     """Where the runs of a thread stand: on which branch, and whether the current branch goes back to them."""
     ancestry = Ancestry(store, thread_id)
     view = store.views.of(thread_id)
-    names = {number: name_of(row) for number, row in view.heads.items() if row.name}
-    line = _line(ancestry, view.heads[0 if view.row is None else view.row.current].number, store, thread_id)
+    with view.lock:
+        names = {number: name_of(row) for number, row in view.heads.items() if row.name}
+        line = line_of(view, store.backend, None)
     branch_of: dict[str, str] = {}
     abandoned = set()
     last = _last_checkpoints(trace)
-    for _, record in trace.begins:
+    for _, record in reversed(trace.begins):  # what is before a checkpoint is read along with it
         if not isinstance(record, RunRecord):
             continue
-        entry = ancestry.entry(last.get(record.run_id)) or ancestry.entry(record.checkpoint_id)
+        entry = ancestry.placed(last.get(record.run_id)) or ancestry.placed(record.checkpoint_id)
         if entry is None or entry.row is None:
             continue
         number = entry.row.branch or 0
-        branch_of[record.run_id] = names.get(number, f"branch {number}")
-        if entry.row.seq > line.get(number, 0):
+        branch_of[record.run_id] = names.get(number, f"branch {number} (deleted)")
+        if not line.has(view, store.backend, entry):
             abandoned.add(record.run_id)
     return Places(branch_of, frozenset(abandoned), ancestry.created)
 
@@ -171,20 +133,3 @@ def _last_checkpoints(trace: Trace) -> dict[str, str]:
         if end.of == "run" and end.checkpoint_id is not None:
             found[end.id] = end.checkpoint_id
     return found
-
-
-def _line(ancestry: Ancestry, current: int, store: WfStore, thread_id: str) -> dict[int, int]:
-    """Per branch that the current one goes back to, up to which record it does."""
-    view = store.views.of(thread_id)
-    upto: dict[int, int] = {current: 1 << 62}
-    number = current
-    while number:
-        base = view.heads[number].base
-        if not base:
-            break
-        rows = store.backend.records(ancestry.number, base - 1, 1)
-        number = (rows[0].branch or 0) if rows else 0
-        if number in upto:
-            break
-        upto[number] = base
-    return upto

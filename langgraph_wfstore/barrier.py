@@ -20,12 +20,12 @@ from langgraph.errors import EmptyChannelError
 from .codec import Codec, Encoded, EncodedList
 from .elements import Leaf
 from .errors import UnsupportedValueError
+from .node_cache import CacheHits
 
 if TYPE_CHECKING:
     from .states import RunState
 
 _PATIENCE = 30.0  # seconds; a put that takes longer has failed in a way that nobody said, or never comes
-_PULL = "~__pregel_pull, "  # the path of a task that a node's channels started
 _TASKS = "__pregel_tasks"  # holds Send packets, out of which LangGraph takes what is not to be saved
 _DELTA = "DeltaChannel"  # its value is not what is saved
 
@@ -84,6 +84,7 @@ class LoopState:
         touched: whether a node has run since the last checkpoint, so that any channel may have been changed in place.
         interrupted: whether a task of it was interrupted.
         untracked: channels that are never to be saved.
+        hits: of its node cache, still to be noted.
     """
 
     def __init__(self, loop: Any, namespace: str) -> None:
@@ -93,6 +94,7 @@ class LoopState:
         self.begun: set[str] = set()
         self.touched = False
         self.interrupted = False
+        self.hits = CacheHits()
         self._gate = Gate()
         self._queued: str | None = None
         self._failed = False
@@ -126,27 +128,6 @@ class LoopState:
         """The checkpoint whose superstep runs."""
         checkpoint = getattr(self.loop, "checkpoint", None)
         return checkpoint["id"] if checkpoint is not None else None
-
-    def caches(self, task_id: str, task_path: str) -> bool:
-        """Whether a node cache gave the output of a task that did not run.
-
-        The task may be gone already when its writes come. LangGraph's own tasks do not run either, and have no cache.
-        """
-        loop = self.loop
-        if getattr(loop, "cache", None) is None:
-            return False
-        task = getattr(loop, "tasks", {}).get(task_id)
-        if task is not None:
-            return task.cache_key is not None
-        if not task_path.startswith(_PULL):
-            return True
-        node = getattr(loop, "nodes", {}).get(task_path.removeprefix(_PULL))
-        return node is not None and bool(node.cache_policy or getattr(loop, "cache_policy", None)) and bool(node.node)
-
-    def name_of(self, task_id: str, task_path: str) -> str:
-        """The node of a task: what LangGraph says, or the end of its path if it says nothing any more."""
-        task = getattr(self.loop, "tasks", {}).get(task_id)
-        return str(task.name) if task is not None else task_path.rpartition(", ")[2]
 
     # ------------------------------------------------------------------ what the saver says
 

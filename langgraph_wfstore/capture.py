@@ -22,15 +22,13 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
 from .calls import Asked, model_answered, model_asked, retriever_asked, tool_asked
-from .offload import Offload
 from .recorder import Recorder
 from .scopes import current, open_scope, scopes
 from .states import CallState, RunState, StepState
 
 _log = logging.getLogger(__name__)
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
-_todo: dict[UUID, Callable[[], None]] = {}
-_offload = Offload()
+_todo: dict[UUID, tuple[Recorder, Callable[[], None]]] = {}
 _running = asyncio._get_running_loop
 
 
@@ -83,12 +81,18 @@ def _safely(method: Callable[..., None]) -> Callable[..., None]:
     return safe
 
 
-def _do(run_id: UUID, work: Callable[[], None]) -> None:
+def _do(run_id: UUID, recorder: Recorder, work: Callable[[], None]) -> None:
     """Do what takes time now, or leave it to the handler that is awaited next."""
     if _running() is None:
         work()
     else:
-        _todo[run_id] = work
+        _todo[run_id] = recorder, work
+
+
+async def _offloaded(recorder: Recorder, work: Callable[..., None], *args: object) -> None:
+    """Do on the saver's own threads what takes time; nothing once it is closed."""
+    if recorder.open:
+        await recorder.offload.run(_safely(work), *args)
 
 
 class _Inline(_Handler):
@@ -252,7 +256,7 @@ class _Awaited(_Handler):
             step = scope.own
             try:
                 in_time = step.loop is None or await step.loop.wait_async()
-                await _offload.run(_safely(step.enter), in_time)
+                await _offloaded(step.run.recorder, step.enter, in_time)
             except asyncio.CancelledError:
                 scopes.pop(run_id, None)  # LangChain reports no end of what was cancelled before it ran
                 raise
@@ -263,9 +267,9 @@ def _awaited(name: str) -> Callable[..., Coroutine[Any, Any, None]]:
 
     async def method(self: _Awaited, *args: Any, run_id: UUID, **kwargs: Any) -> None:
         getattr(_inline, name)(*args, run_id=run_id, **kwargs)
-        work = _todo.pop(run_id, None)
-        if work is not None:
-            await _offload.run(_safely(work))
+        todo = _todo.pop(run_id, None)
+        if todo is not None:
+            await _offloaded(*todo)
 
     return method
 
@@ -301,10 +305,10 @@ def _end_chain(run_id: UUID, status: str, output: Any, error: BaseException | No
                 call.end(status, None, error, {})
             own.end(status, output, error)
 
-        _do(run_id, end)
+        _do(run_id, own.run.recorder, end)
     elif isinstance(own, RunState):
         own.recorder.unbind(own)
-        _do(run_id, lambda: own.end(status, error))
+        _do(run_id, own.recorder, lambda: own.end(status, error))
 
 
 def _left_open(step: StepState) -> list[CallState]:
@@ -330,7 +334,7 @@ def _begin_call(run_id: UUID, parent_run_id: UUID | None, make: Callable[[dict[s
         return
     call = CallState(scope, make)
     scope.own = scope.call = call
-    _do(run_id, call.enter)
+    _do(run_id, call.run.recorder, call.enter)
 
 
 def _count_unattributed() -> None:
@@ -347,4 +351,4 @@ def _end_call(run_id: UUID, status: str, output: Any, error: BaseException | Non
     if scope is not None and isinstance(scope.own, CallState):
         call = scope.own
         call.known(facts)
-        _do(run_id, lambda: call.end(status, output, error, facts))
+        _do(run_id, call.run.recorder, lambda: call.end(status, output, error, facts))

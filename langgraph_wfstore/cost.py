@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+from .infos import CallInfo, RunInfo, StepInfo
 from .prices import GenaiPrices, Pricer
 from .records import Usage
-from .traces import CallInfo, RunInfo, StepInfo, Trace
+from .traces import Trace
 
 By = Literal["step", "node", "model", "tool", "run", "branch"]
 
@@ -183,6 +184,14 @@ def report(trace: Trace, by: str, pricer: Pricer | None, places: Places) -> Cost
         cached_steps=sum(step.cached for step in steps),
         unattributed=sum(run.unattributed for run in runs),
     )
+
+
+def counted_line(calls: Sequence[CallInfo], key: str, label: str, pricer: Pricer | None) -> CostLine:
+    """What some calls cost, each counted once; see `report`."""
+    prices, line = _Prices(pricer), CostLine(key, label)
+    for call in _counted(calls):
+        line.add(prices.item(call))
+    return line
 
 
 class _Prices:

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from .backends.base import REMOVAL, Backend, RecordRow
+from .infos import TRUNCATED
 from .normal import content_key
 from .records import EndRecord, RemovalRecord
 from .redacted import is_redacted
 from .statement import REDACTION
-from .traces import TRUNCATED
 from .view import read_rows
 
 

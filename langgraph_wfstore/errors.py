@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .merging import Conflict
+
 
 class WfStoreError(Exception):
     """Base of every error of this package; its text says what was asked, what was found, what to do."""
@@ -31,6 +37,18 @@ class ConflictError(WfStoreError):
     """What is stored contradicts what was to be stored; nothing was written."""
 
 
+class MergeConflictError(ConflictError):
+    """Two sides of a merge changed the same; nothing was written.
+
+    Attributes:
+        conflicts: every conflict that was not resolved, see `Conflict`.
+    """
+
+    def __init__(self, message: str, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(message)
+        self.conflicts = tuple(conflicts)
+
+
 class IntegrityError(WfStoreError):
     """Stored bytes do not match the digests that name them."""
 
@@ -49,3 +67,7 @@ class BackendUnavailableError(WfStoreError):
 
 class UnsupportedValueError(WfStoreError, TypeError):
     """A value cannot be stored losslessly; nothing of the operation was written."""
+
+
+class RetentionError(WfStoreError):
+    """The store's retention floor forbids what was asked; nothing was removed."""

@@ -27,6 +27,7 @@ from .records import (
     CheckpointRecord,
     Kind,
     LabelRecord,
+    MergeRecord,
     Ref,
     RemovalRecord,
     SealRecord,
@@ -39,7 +40,16 @@ from .trace_format import KIND_OF, TraceRecord, read_trace, trace_body, trace_re
 FORMAT_VERSION = 1
 OF_OBJECT = 0xFF  # in the place of a record's kind
 TRACE_KINDS = (Kind.RUN, Kind.STEP, Kind.CALL, Kind.END)
-Record = CheckpointRecord | WriteRecord | BranchRecord | LabelRecord | SwitchRecord | RemovalRecord | TraceRecord
+Record = (
+    CheckpointRecord
+    | WriteRecord
+    | BranchRecord
+    | LabelRecord
+    | SwitchRecord
+    | MergeRecord
+    | RemovalRecord
+    | TraceRecord
+)
 
 
 def record_id(kind: Kind, body: bytes) -> bytes:
@@ -140,6 +150,19 @@ def switch_body(record: SwitchRecord) -> bytes:
     """The canonical bytes of a switch record."""
     fields: dict[str, Json] = {"format": FORMAT_VERSION, "kind": "switch", "number": record.number}
     return encode({**fields, "checkpoint": hex_id(record.checkpoint)})
+
+
+def merge_body(record: MergeRecord) -> bytes:
+    """The canonical bytes of a merge record."""
+    return encode(
+        {
+            "format": FORMAT_VERSION,
+            "kind": "merge",
+            "checkpoint": hex_id(record.checkpoint),
+            "parent": hex_id(record.parent),
+            "base": None if record.base is None else hex_id(record.base),
+        }
+    )
 
 
 def trace_record_body(record: TraceRecord) -> bytes:
@@ -307,6 +330,11 @@ def _read_switch(f: dict[str, Json]) -> SwitchRecord:
     return SwitchRecord(integer(f["number"]), from_hex_id(str(f["checkpoint"])))
 
 
+def _read_merge(f: dict[str, Json]) -> MergeRecord:
+    base = None if f["base"] is None else from_hex_id(str(f["base"]))
+    return MergeRecord(from_hex_id(str(f["checkpoint"])), from_hex_id(str(f["parent"])), base)
+
+
 _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
     Kind.CHECKPOINT: _read_checkpoint,
     Kind.WRITE: _read_write,
@@ -314,4 +342,5 @@ _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
     Kind.LABEL: _read_label,
     Kind.REMOVAL: _read_removal,
     Kind.SWITCH: _read_switch,
+    Kind.MERGE: _read_merge,
 }

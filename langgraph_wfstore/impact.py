@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .ancestry import Ancestry, places
+from .ancestry import places
 from .backends.base import RecordRow
+from .evidence import Evidence
+from .format import Record
+from .items import Parts, Place
 from .lineage import Lineage, Link, call_link
-from .records import CallRecord, CheckpointRecord, EndRecord, Ref, RunRecord, StepRecord, WriteRecord
+from .records import CallRecord, CheckpointRecord, EndRecord, RunRecord, StepRecord, WriteRecord
 from .trace import link as link_to
-from .traces import Traces, call_not_found
+from .traces import Trace, call_not_found
+from .view import Made
 
 if TYPE_CHECKING:
     from .store import WfStore
 
-_ALL = 1 << 62
 Key = tuple[str, str]
 
 
 def impact(store: WfStore, thread_id: str, call_id: str) -> Lineage:
     """See `Thread.impact`."""
-    return _Impact(store, thread_id).answer(call_id)
+    return _Impact(Evidence(store, thread_id)).answer(call_id)
 
 
 @dataclass(slots=True)
@@ -41,11 +45,10 @@ class _Impact:
     that such a step wrote, in the checkpoint that its superstep made, and on, until something else takes their place.
     """
 
-    def __init__(self, store: WfStore, thread_id: str) -> None:
-        self._store = store
-        self._thread_id = thread_id
-        self._traces = Traces(store, thread_id)
-        self._ancestry = Ancestry(store, thread_id)
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._ancestry = evidence.ancestry
+        self._items = evidence.items
         self._steps: dict[str, _Follower] = {}
         self._calls: dict[str, str] = {}
         self._asked: set[str] = set()
@@ -58,34 +61,36 @@ class _Impact:
         self._starts: dict[str, str | None] = {}
 
     def answer(self, call_id: str) -> Lineage:
-        begun = [
-            (row, record)
-            for row, record in self._traces.linked([link_to("call", call_id)])
-            if isinstance(record, CallRecord)
-        ]
+        linked = self._evidence.linked(link_to("call", call_id))
+        begun = [(row, record) for row, record in linked if isinstance(record, CallRecord)]
         if not begun:
-            raise call_not_found(self._thread_id, call_id)
+            raise call_not_found(self._evidence.thread_id, call_id)
         row, record = begun[-1]
         self._begin(record)
-        for found, item in self._ancestry.between(row.seq, _ALL):
-            if isinstance(item, RunRecord):
-                self._starts[item.run_id] = item.checkpoint_id
-            elif isinstance(item, StepRecord):
-                self._step(item)
-            elif isinstance(item, CallRecord):
-                self._call(found, item)
-            elif isinstance(item, EndRecord):
-                self._end(found, item)
-            elif isinstance(item, WriteRecord):
-                self._write(item)
-            elif isinstance(item, CheckpointRecord):
-                self._checkpoint(found, item)
+        for page in self._ancestry.between(row.seq):
+            self._items.expect(_lists_of(page))
+            for found, item in page:
+                self._take(found, item)
         return Lineage(f"what followed from {record.type} call {record.name}", self._tree(record))
+
+    def _take(self, row: RecordRow, record: Record | None) -> None:
+        if isinstance(record, RunRecord):
+            self._starts[record.run_id] = record.checkpoint_id
+        elif isinstance(record, StepRecord):
+            self._step(record)
+        elif isinstance(record, CallRecord):
+            self._call(row, record)
+        elif isinstance(record, EndRecord):
+            self._end(record)
+        elif isinstance(record, WriteRecord):
+            self._write(record)
+        elif isinstance(record, CheckpointRecord):
+            self._checkpoint(row, record)
 
     def _begin(self, record: CallRecord) -> None:
         """The call, and the step that it was made in with the steps around that."""
         self._calls[record.call_id] = "it"
-        trace = self._traces.of([record.run_id])
+        trace = self._evidence.trace(record.run_id)
         steps = {r.step_id: r for _, r in trace.begins if isinstance(r, StepRecord)}
         step = steps.get(record.step or "")
         through: tuple[str, ...] = ()
@@ -110,7 +115,7 @@ class _Impact:
                 return
         key = (record.namespace, record.checkpoint_id or "")
         saved = record.checkpoint_id is not None and (key in self._checkpoints or self._was_there(key))
-        found = self._taint_of(key if saved else ("", self._starts.get(record.run_id) or ""))
+        found = self._tainted.get(key if saved else ("", self._starts.get(record.run_id) or ""), {})
         own = {name: by for name, by in found.items() if not name.startswith(("__", "branch:", "join:"))}
         triggered = {name: by for name, by in found.items() if name in record.triggers}
         because = own or triggered
@@ -126,9 +131,6 @@ class _Impact:
         """Whether a checkpoint was there before the call."""
         return not key[0] and self._ancestry.entry(key[1]) is not None
 
-    def _taint_of(self, key: Key) -> dict[str, str]:
-        return self._tainted.get(key, {})
-
     def _call(self, row: RecordRow, record: CallRecord) -> None:
         how = None
         if record.tool_call_id is not None and record.tool_call_id in self._asked:
@@ -136,27 +138,23 @@ class _Impact:
         elif record.parent in self._calls:
             how = "made inside a call that followed"
         elif record.step in self._steps and self._steps[record.step].after is not None:
-            how = self._evidence(row, record)
+            how = self._how_given(row, record)
         if how is not None:
             self._calls[record.call_id] = how
             if record.step in self._steps:
                 self._steps[record.step].calls[record.call_id] = how
 
-    def _evidence(self, row: RecordRow, record: CallRecord) -> str:
+    def _how_given(self, row: RecordRow, record: CallRecord) -> str:
         """Whether a call was given what followed, as far as that can be seen without decoding anything."""
         if record.input is None:
             return "made in a step that follows"
         if record.input.id in self._elements:
             return "it was given what followed"
-        ids = self._ids(row, record, record.input)
-        if ids is not None and not self._elements.isdisjoint(ids):
+        if record.type == "model" and self._holds((row, record, record.input)):
             return "it was given what followed"
         return "made in a step that follows"
 
-    def _ids(self, row: RecordRow, record: Any, ref: Ref) -> tuple[bytes, ...] | None:
-        return self._ancestry.items(row, record, ref)
-
-    def _end(self, row: RecordRow, record: EndRecord) -> None:
+    def _end(self, record: EndRecord) -> None:
         if record.of == "call" and record.id in self._calls:
             self._asked.update(record.tool_calls)
             if record.output is not None:
@@ -178,20 +176,22 @@ class _Impact:
                 above = entry.row, entry.record
         self._checkpoints[key] = row, record
         before = {} if above is None else {c.name: c for c in above[1].channels}
-        tainted = dict(self._taint_of(above_key))
-        written = dict(self._written.get(above_key, {})) if record.source == "loop" else {}
+        tainted = self._tainted.get(above_key, {})
+        written = self._written.get(above_key, {}) if record.source == "loop" else {}
         found: dict[str, str] = {}
         for channel in record.channels:
             old = before.get(channel.name)
             same = old is not None and (old.version, old.value) == (channel.version, channel.value)
-            if channel.name in written and not same:
-                found[channel.name] = written[channel.name]
-                self._learn(row, record, channel.value, above, None if old is None else old.value)
-            elif channel.name in tainted and (same or self._holds(row, record, channel.value)):
+            now = None if channel.value is None else (row, record, channel.value)
+            by = None if same else written.get(channel.name)
+            if by is None and channel.name in tainted and (same or self._holds(now)):
                 found[channel.name] = tainted[channel.name]
-            elif not same and not written and self._put_at_the_end(record, above):
-                found[channel.name] = self._last_unsaved()
-                self._learn(row, record, channel.value, above, None if old is None else old.value)
+                continue
+            if by is None and not same and not written and self._put_at_the_end(record, above):
+                by = next(reversed(self._steps))
+            if by is not None:
+                found[channel.name] = by
+                self._learn(now, None if old is None or old.value is None or above is None else (*above, old.value))
         if found:
             self._tainted[key] = found
 
@@ -202,41 +202,27 @@ class _Impact:
             return False
         return any(before < f.record.number <= record.step and not f.record.namespace for f in self._steps.values())
 
-    def _last_unsaved(self) -> str:
-        return next(reversed(self._steps))
-
-    def _learn(
-        self,
-        row: RecordRow,
-        record: CheckpointRecord,
-        value: Ref | None,
-        above: tuple[RecordRow, CheckpointRecord] | None,
-        old: Ref | None,
-    ) -> None:
+    def _learn(self, now: Place | None, before: Place | None) -> None:
         """The elements that a list got from a step that follows."""
-        if value is None:
-            return
-        before: tuple[bytes, ...] | None = ()
-        if old is not None and above is not None:
-            before = self._ids(*above, old)
-        now = self._ids(row, record, value)
-        if now is not None and before is not None:
-            self._elements |= set(now) - set(before)
+        parts = None if now is None else self._items.parts(*now)
+        older = Parts((), None) if before is None else self._items.parts(*before)
+        if parts is not None and older is not None:
+            new = set(self._items.apart(parts.names, older.names)[0])
+            self._elements |= new - self._items.common(older.names, new)
 
-    def _holds(self, row: RecordRow, record: CheckpointRecord, value: Ref | None) -> bool:
-        """Whether a list that somebody else changed still has an element that follows."""
-        ids = None if value is None else self._ids(row, record, value)
-        return ids is not None and not self._elements.isdisjoint(ids)
+    def _holds(self, now: Place | None) -> bool:
+        """Whether a list has an element that follows."""
+        parts = None if now is None else self._items.parts(*now)
+        return parts is not None and self._items.meets(parts.names, self._elements)
 
     # ------------------------------------------------------------------ the tree
 
     def _tree(self, record: CallRecord) -> Link:
         run_ids = list(dict.fromkeys([record.run_id, *[f.record.run_id for f in self._steps.values()]]))
-        trace = self._traces.of(run_ids)
-        calls = {call.call_id: call for call in trace.calls()}
+        trace = self._evidence.traces.of(run_ids)
         steps = {step.step_id: step for step in trace.steps()}
-        root = call_link(calls[record.call_id])
-        where = places(self._store, self._thread_id, trace)
+        where = places(self._evidence.store, self._evidence.thread_id, trace)
+        root = self._call_link(trace, record.call_id)
         branches: dict[str, Link] = {}
         runs: dict[str, Link] = {}
         for follower in self._steps.values():
@@ -253,10 +239,24 @@ class _Impact:
                 "status": step.status if step.status != "ok" else None,
             }
             link = Link("step", step.step_id, f"step {step.number} {step.node}", facts)
-            for call_id, how in follower.calls.items():
-                found = call_link(calls[call_id])
-                found.facts = {"how": how, **found.facts}
-                link.links.append(found)
+            link.links = [self._call_link(trace, call_id, how) for call_id, how in follower.calls.items()]
             runs[step.run_id].links.append(link)
         root.links = list(branches.values())
         return root
+
+    @staticmethod
+    def _call_link(trace: Trace, call_id: str, how: str | None = None) -> Link:
+        call = trace.call(call_id)
+        assert call is not None
+        link = call_link(call)
+        link.facts = link.facts if how is None else {"how": how, **link.facts}
+        return link
+
+
+def _lists_of(page: Iterable[Made]) -> Iterator[Place]:
+    """The values of records that may be lists of what follows: channels, and what models were given."""
+    for row, record in page:
+        if isinstance(record, CheckpointRecord):
+            yield from ((row, record, channel.value) for channel in record.channels if channel.value is not None)
+        elif isinstance(record, CallRecord) and record.type == "model" and record.input is not None:
+            yield row, record, record.input

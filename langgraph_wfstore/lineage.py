@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .infos import CallInfo
 from .printing import lineage_text, lineage_tree, shortened
-from .traces import CallInfo
 
 
 @dataclass(slots=True)
@@ -15,7 +15,8 @@ class Link:
     """One thing in a lineage, and what it is linked to.
 
     Attributes:
-        kind: "message", "value", "call", "step", "run", "input", "update", "branch" or "unknown".
+        kind: "message", "messages" (several that stand further up), "value", "call", "step", "run", "input", "update",
+            "merge", "branch" or "unknown".
         id: its id: of the message, call, step, run or checkpoint.
         label: how it prints.
         facts: what is recorded of it that says most; plain data.
@@ -36,14 +37,22 @@ class Link:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
-        found = {"kind": self.kind, "id": self.id, "label": self.label, "facts": dict(self.facts)}
-        return {**found, "again": self.again, "links": [item.as_dict() for item in self.links]}
+        root: dict[str, Any] = {}
+        todo = [(self, root)]
+        while todo:  # a chain of links may be deeper than the stack
+            item, found = todo.pop()
+            found |= {"kind": item.kind, "id": item.id, "label": item.label, "facts": dict(item.facts)}
+            found |= {"again": item.again, "links": [{} for _ in item.links]}
+            todo += zip(item.links, found["links"], strict=True)
+        return root
 
     def walk(self) -> Iterator[Link]:
         """This one and everything below it, each once."""
-        yield self
-        for item in self.links:
-            yield from item.walk()
+        todo = [self]
+        while todo:
+            item = todo.pop()
+            yield item
+            todo += reversed(item.links)
 
 
 @dataclass(slots=True)

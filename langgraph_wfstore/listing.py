@@ -10,7 +10,7 @@ from .codec import Codec
 from .lines import Line, line_of
 from .lookup import load_needs, outline_of
 from .metadata import Filter
-from .reading import Loaded, Outline, StoredCheckpoint, decode_checkpoint
+from .reading import Loaded, Outline, StoredCheckpoint
 from .view import Entry, ThreadView, anchor_of, entries_of, read_rows, space_of
 from .views import Views
 
@@ -44,7 +44,7 @@ def history(
                 continue
             if wanted is not None and not wanted.accepts(loaded.value(codec, outline.record.metadata)):
                 continue
-            yield decode_checkpoint(codec, thread_id, outline, loaded)
+            yield StoredCheckpoint(codec, thread_id, outline, loaded)
             if left is not None:
                 left -= 1
                 if not left:

@@ -112,8 +112,8 @@ _Op = tuple[int | None, Sequence[int] | int]  # (start, length) copies from the 
 
 
 def _difference(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[list[_Op], int]:
-    head = _common(old, new)
-    tail = _common(old[head:][::-1], new[head:][::-1])
+    head = common_prefix(old, new)
+    tail = common_prefix(old[head:][::-1], new[head:][::-1])
     ops: list[_Op] = [(0, head)] if head else []
     literals = 0
     at: dict[int, int] = {}
@@ -126,7 +126,7 @@ def _difference(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[list[_Op], 
         start = at.get(middle_new[position], -1)
         length = 0
         if start >= 0:
-            length = _common(old[start : len(old) - tail], middle_new[position:])
+            length = common_prefix(old[start : len(old) - tail], middle_new[position:])
         if length >= 2:
             if run:
                 ops.append((None, run))
@@ -144,7 +144,7 @@ def _difference(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[list[_Op], 
     return ops, literals
 
 
-def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+def common_prefix(a: tuple[object, ...], b: tuple[object, ...]) -> int:
     """The length of the common prefix, by bisection on slice equality, which runs in C."""
     low, high = 0, min(len(a), len(b))
     if a[:high] == b[:high]:

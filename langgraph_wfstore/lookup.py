@@ -8,6 +8,7 @@ from operator import itemgetter
 from .backends.base import Backend
 from .branches import branch_named, name_of, named
 from .errors import BranchNotFoundError
+from .merge_base import merged_parent
 from .order import belongs
 from .reading import Loaded, Need, Outline, load
 from .shelf import Shelf
@@ -92,6 +93,7 @@ def outline_of(view: ThreadView, backend: Backend, entry: Entry, known: Mapping[
         _kept_parent(view, backend, entry, known),
         tuple((record, write) for _, record, write, _ in effective),
         numbers,
+        None if (other := merged_parent(view, backend, entry)) is None else other.checkpoint_id,
     )
 
 

@@ -113,14 +113,12 @@ def shown_facts(link: Link) -> dict[str, Any]:
 def lineage_text(lineage: Lineage) -> str:
     """A lineage as text, indented."""
     lines: list[str] = [lineage.title]
-
-    def walk(link: Link, before: str, last: bool) -> None:
+    todo = [(lineage.root, "", True)]
+    while todo:  # a chain of links may be deeper than the stack
+        link, before, last = todo.pop()
         lines.append(f"{before}{'└─ ' if last else '├─ '}{link_line(link)}")
         inner = before + ("   " if last else "│  ")
-        for at, child in enumerate(link.links):
-            walk(child, inner, at == len(link.links) - 1)
-
-    walk(lineage.root, "", True)
+        todo += [(child, inner, at == 0) for at, child in enumerate(reversed(link.links))]
     return "\n".join(lines)
 
 
@@ -140,10 +138,9 @@ def lineage_tree(lineage: Lineage) -> Any:
             line.append(f"  {name}=", style="dim").append(str(value), style="")
         return line
 
-    def grow(tree: Tree, link: Link) -> None:
-        for child in link.links:
-            grow(tree.add(shown(child)), child)
-
     tree = Tree(Text(lineage.title, style="bold"))
-    grow(tree.add(shown(lineage.root)), lineage.root)
+    todo = [(tree.add(shown(lineage.root)), lineage.root)]
+    while todo:
+        branch, link = todo.pop()
+        todo += [(branch.add(shown(child)), child) for child in link.links]
     return tree

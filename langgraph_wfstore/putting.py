@@ -9,17 +9,29 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from .backends.base import BRANCH, CHECKPOINT, KEPT, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
+from .backends.base import BRANCH, CHECKPOINT, KEPT, MERGE, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
 from .branches import Line, line_for, name_of, plain_row
 from .canonical import Version, hex_id, utf8
 from .codec import Codec, Encoded, EncodedList
 from .errors import ConflictError, ThreadDeletedError, UnsupportedValueError
-from .format import branch_body, checkpoint_body, record_id, refs_of, seal_id, switch_body, write_body
+from .format import branch_body, checkpoint_body, merge_body, record_id, refs_of, seal_id, switch_body, write_body
 from .leases import refuse_overtaken
 from .lists import StoredList, pack_numbers
 from .objects import Placement
 from .order import Arrival, spot_for
-from .records import BranchRecord, Channel, CheckpointRecord, Kind, Ref, SealRecord, SwitchRecord, Write, WriteRecord
+from .pending import PendingWrites
+from .records import (
+    BranchRecord,
+    Channel,
+    CheckpointRecord,
+    Kind,
+    MergeRecord,
+    Ref,
+    SealRecord,
+    SwitchRecord,
+    Write,
+    WriteRecord,
+)
 from .view import Entry, Made, ThreadView, anchor_of, run_of, space_of
 
 _LARGEST_STEP = 2**53 - 1
@@ -30,6 +42,19 @@ class RunRead(NamedTuple):
 
     life: int
     last: int
+
+
+class Merged(NamedTuple):
+    """What a checkpoint merges into its parent.
+
+    Attributes:
+        checkpoint_id: of the second parent; `record` is its record.
+        base: the record of the nearest common ancestor of both parents, None if they have none.
+    """
+
+    checkpoint_id: str
+    record: bytes
+    base: bytes | None
 
 
 class CheckpointInput(NamedTuple):
@@ -49,6 +74,7 @@ class CheckpointInput(NamedTuple):
         encoded: values that were encoded before, as they were when the checkpoint came to be; they count.
         addressed, isolated, exclusive: what happens if it starts a branch, see `order.Arrival`.
         fence: the token of the lease that its saver holds on the thread.
+        merged: what it merges into its parent, if it is a merge.
     """
 
     namespace: str
@@ -71,6 +97,7 @@ class CheckpointInput(NamedTuple):
     isolated: bool = False
     exclusive: bool = False
     fence: int | None = None
+    merged: Merged | None = None
 
     @property
     def parents(self) -> Mapping[str, str]:
@@ -100,11 +127,18 @@ class Outdated(Exception):
 
 
 class EncodedCheckpoint(NamedTuple):
-    """The values of a checkpoint, encoded outside the thread's lock, or inherited from its parent."""
+    """The values of a checkpoint, encoded outside the thread's lock, or inherited from its parent.
+
+    Attributes:
+        numbers: the object numbers of what is inherited from elsewhere, by id.
+        pending: what is pending at the checkpoint from its start, if it is a merge.
+    """
 
     channels: dict[str, Encoded | Ref]
     metadata: Encoded
     extra: Encoded | None
+    numbers: Mapping[bytes, int] = MappingProxyType({})
+    pending: tuple[PendingWrites, ...] = ()
 
 
 @dataclass(slots=True)
@@ -200,7 +234,8 @@ def plan_checkpoint(
     refuse_deleted(view, backend, new.run, run_id, named)
     refuse_overtaken(view, backend, new.fence)
     placement = Placement(view.lineage, lookup_numbers(view, backend))
-    values = (*encoded.channels.values(), encoded.metadata, encoded.extra)
+    pending = [value for task in encoded.pending for _, _, value in task.writes]
+    values = (*encoded.channels.values(), encoded.metadata, encoded.extra, *pending)
     placement.prepare([value for value in values if value is not None and not isinstance(value, Ref)])
     parents = new.parents
     record = CheckpointRecord(
@@ -233,12 +268,13 @@ def plan_checkpoint(
     numbers = placement.numbered
     inherited = [value.id for value in encoded.channels.values() if type(value) is Ref]
     if inherited:
-        known = parent.numbers() if parent is not None and parent.shown else {}
+        known = {**(parent.numbers() if parent is not None and parent.shown else {}), **encoded.numbers}
         if any(name not in known for name in inherited):
             raise Outdated
         numbers = {**known, **numbers}
     refs = pack_numbers([numbers[ref.id] for ref in refs_of(record)])
-    return _checkpoint_plan(view, backend, new, parents, record, body, name, refs, placement)
+    more = [_pending(new, task, placement) for task in encoded.pending]
+    return _checkpoint_plan(view, backend, new, parents, record, body, name, refs, placement, more)
 
 
 def _parent_id(existing: Entry | None, parent_checkpoint_id: str | None, parent: Entry | None) -> bytes | None:
@@ -259,8 +295,11 @@ def _checkpoint_plan(
     name: bytes,
     refs: bytes,
     placement: Placement,
+    pending: Sequence[tuple[WriteRecord, bytes]],
 ) -> Plan:
     assert view.row is not None
+    if new.merged is not None:
+        parents = {**parents, new.namespace: new.merged.checkpoint_id}  # it stands behind both of its parents
     arrival = Arrival(
         namespace=new.namespace,
         checkpoint_id=new.checkpoint_id,
@@ -305,6 +344,13 @@ def _checkpoint_plan(
         elif line.becomes_current:
             made.append(_switch(line, name, seq + 1))
         switch = line.branch.number if line.becomes_current else None
+    if new.merged is not None:
+        if len(made) > 1:
+            raise ConflictError(
+                f"checkpoint {new.checkpoint_id!r} merges {new.merged.checkpoint_id!r} into {new.parent!r}, which is "
+                "the head of no branch that it names; nothing was written. Merge into a branch's head: thread.merge"
+            )
+        made += _merge(new, new.merged, name, seq, pending)
     rows = sealed(view, made)
     batch = append_of(view, backend, placement, rows, record.run_id)
     batch.fence = new.fence
@@ -324,6 +370,33 @@ def _start(line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made
 def _switch(line: Line, checkpoint: bytes, seq: int) -> Made:
     record = SwitchRecord(line.branch.number, checkpoint)
     return plain_row(SWITCH, Kind.SWITCH, switch_body(record), seq), record
+
+
+def _pending(new: CheckpointInput, task: PendingWrites, placement: Placement) -> tuple[WriteRecord, bytes]:
+    """The record of what is pending from the start, and the numbers of the objects that it names, packed."""
+    writes = [
+        Write(idx, channel, value if isinstance(value, Ref) else placement.ref(value), None)
+        for idx, channel, value in task.writes
+    ]
+    numbers = {**task.numbers, **placement.numbered}
+    record = WriteRecord(new.namespace, new.checkpoint_id, task.task_id, task.task_path, tuple(writes))
+    return record, pack_numbers([numbers[write.value.id] for write in writes])
+
+
+def _merge(
+    new: CheckpointInput, merged: Merged, checkpoint: bytes, seq: int, pending: Sequence[tuple[WriteRecord, bytes]]
+) -> list[Made]:
+    """The merge record, which follows its checkpoint directly, and the writes that the checkpoint begins with."""
+    record = MergeRecord(checkpoint, merged.record, merged.base)
+    body = merge_body(record)
+    anchor, within = anchor_of(new.namespace, new.checkpoint_id), anchor_of(new.namespace, merged.checkpoint_id)
+    index = (None, None, anchor, None, None, None, within, None, None, None)
+    made: list[Made] = [(RecordRow(seq + 1, MERGE, record_id(Kind.MERGE, body), KEPT, body, *index), record)]
+    for at, (writes, refs) in enumerate(pending, seq + 2):
+        body = write_body(writes)
+        row = RecordRow(at, WRITE, record_id(Kind.WRITE, body), KEPT, body, None, None, anchor, *(None,) * 7, refs=refs)
+        made.append((row, writes))
+    return made
 
 
 def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Sequence[Encoded]) -> Plan | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .backends.base import LIST, MAP, OBJECT, REDACTED, Backend, ObjectRow
@@ -13,7 +14,7 @@ from .codec import Codec
 from .elements import Leaf, Masked
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
-from .lists import FLAG_BITS, FLAGS, StoredList, apply_splice, base_of, unpack_numbers
+from .lists import FLAG_BITS, StoredList, apply_splice, base_of, unpack_numbers
 from .masks import read_mask
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
@@ -21,29 +22,6 @@ from .redacted import key_of
 from .shelf import Shelf
 
 FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
-    """A checkpoint with its values.
-
-    Attributes:
-        parent: id of the nearest ancestor that is kept, None at the root.
-        writes: (task id, channel, value), ordered by task path, task id and index.
-    """
-
-    record: CheckpointRecord
-    record_id: bytes
-    parent: str | None
-    values: dict[str, Any]
-    metadata: dict[str, Any]
-    extra: dict[str, Any]
-    writes: list[tuple[str, str, Any]]
-
-    @property
-    def versions(self) -> dict[str, Version]:
-        """Channel versions."""
-        return {c.name: c.version for c in self.record.channels if c.version is not None}
 
 
 Need = tuple[Ref, int]  # a value, and the number of its object
@@ -58,6 +36,7 @@ class Outline:
     parent: str | None
     writes: tuple[tuple[WriteRecord, Write], ...]
     numbers: dict[bytes, int]
+    merged: str | None = None
 
     def needs(self) -> Iterable[Need]:
         """Every value it names."""
@@ -91,15 +70,14 @@ class Loaded:
         shell, holes = self._maps[ref.id]
         return codec.decode_map(self._leaves[shell], [(at, self._list(codec, name)) for at, name in holes])
 
+    def stored(self, ref: Ref) -> StoredList:
+        """A list as it is stored."""
+        return self._lists[ref.id]
+
     def masked(self, ref: Ref) -> bool:
         """Whether a mask stands in the place of a value, or of a dict's keys."""
         name = self._maps[ref.id][0] if ref.form == "map" else ref.id
         return type(self._leaves.get(name)) is Masked
-
-    def items(self, ref: Ref) -> tuple[bytes, ...] | None:
-        """The object ids of a list's elements; None if some share an object, or are cut into several."""
-        stored = self._lists[ref.id]
-        return None if any(number & FLAGS for number in stored.numbers) else stored.names
 
     def key(self, name: bytes) -> bytes:
         """The id of a list's element; of a redacted one what `redacted_key` gives of its value."""
@@ -111,9 +89,10 @@ class Loaded:
 
     def _list(self, codec: Codec, name: bytes) -> list[Any]:
         stored = self._lists[name]
-        return codec.decode_list(stored.names, stored.numbers, self._element, self._shelf)
+        return codec.decode_list(stored.names, stored.numbers, self.leaf, self._shelf)
 
-    def _element(self, name: bytes, number: int) -> Leaf:
+    def leaf(self, name: bytes, number: int) -> Leaf:
+        """The object of an id and number."""
         return self._leaves.get(name) or self._shelf.get(name) or self._fetch(number)
 
 
@@ -122,6 +101,14 @@ def missing(name: bytes) -> IntegrityError:
     return IntegrityError(
         f"object {hex_id(name)} is named by a record and not in the store; run thread.verify() to see what is "
         "affected, and restore a backup"
+    )
+
+
+def missing_number(number: int) -> IntegrityError:
+    """The error for an object number that a record or a list names and nobody has."""
+    return IntegrityError(
+        f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
+        "what is affected, and restore a backup"
     )
 
 
@@ -140,16 +127,21 @@ def load(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: I
     return _Loading(backend, number, lineage, shelf).run(needs)
 
 
+def load_lists(backend: Backend, number: int, lineage: Lineage, shelf: Shelf, needs: Iterable[Need]) -> Loaded:
+    """As `load`, for lists whose elements nobody wants to read: it fetches no object whose id is known."""
+    return _Loading(backend, number, lineage, shelf, elements=False).run(needs)
+
+
 class _Loading:
-    def __init__(self, backend: Backend, number: int, lineage: Lineage, shelf: Shelf) -> None:
+    def __init__(self, backend: Backend, number: int, lineage: Lineage, shelf: Shelf, *, elements: bool = True) -> None:
         self._backend = backend
         self._number = number
         self._lineage = lineage
         self._shelf = shelf
+        self._wants_elements = elements
         self._out = Loaded(shelf, self._fetch_one)
         self._rows: dict[int, ObjectRow] = {}
         self._by_number: dict[int, StoredList] = {}
-        self._names: dict[int, bytes] = {}
 
     def run(self, needs: Iterable[Need]) -> Loaded:
         wanted: dict[int, Ref] = {}
@@ -168,7 +160,8 @@ class _Loading:
             if row.form in (OBJECT, REDACTED):
                 self._keep(row)
         self._resolve(lists)
-        self._elements()
+        if self._wants_elements:
+            self._elements()
         return self._out
 
     def _hold(self, name: bytes) -> bool:
@@ -198,10 +191,7 @@ class _Loading:
         rows = {row.number: row for row in self._backend.numbered(self._number, numbers)} if numbers else {}
         for number in numbers:
             if number not in rows:
-                raise IntegrityError(
-                    f"object {number} is named by a record or a list and not in the store; run thread.verify() to see "
-                    "what is affected, and restore a backup"
-                )
+                raise missing_number(number)
         return rows
 
     def _resolve(self, rows: Sequence[ObjectRow]) -> None:
@@ -216,26 +206,28 @@ class _Loading:
         flat: dict[int, list[int]] = {}
         for number in wanted:
             _flatten(number, wanted, flat)
-        self._name_items(flat)
+        named = self._name_items(set().union(*flat.values()))
         for number in sorted(wanted, key=lambda n: _depth(n, wanted)):
             row = wanted[number]
             stored = self._lineage.list(row.id)
             if stored is None:
                 base = self._by_number.get(base_of(row.data))
-                names = tuple([self._names[n >> FLAG_BITS] for n in flat[number]])
+                names = tuple(map(named.__getitem__, flat[number]))
                 stored = StoredList(number, names, tuple(flat[number]), 0 if base is None else base.depth + 1, base)
                 self._lineage.hold(row.id, stored)
             self._by_number[number] = stored
             self._out._lists[row.id] = stored
 
-    def _name_items(self, flat: dict[int, list[int]]) -> None:
+    def _name_items(self, items: set[int]) -> dict[int, bytes]:
         """The id of every item; the objects come along, since they are about to be decoded."""
-        numbers = {n >> FLAG_BITS for items in flat.values() for n in items}
-        known = self._lineage.names
-        self._names = {n: known[n] for n in numbers if n in known and self._shelf.has(known[n])}
-        for number, row in self._fetch(sorted(numbers - self._names.keys())).items():
-            self._names[number] = known[number] = row.id
+        numbers = {n >> FLAG_BITS for n in items}
+        known, has = self._lineage.names, self._shelf.has
+        wanted = self._wants_elements
+        names = {n: known[n] for n in numbers if n in known and (not wanted or has(known[n]))}
+        for number, row in self._fetch(sorted(numbers - names.keys())).items():
+            names[number] = known[number] = row.id
             self._keep(row)
+        return {n: names[n >> FLAG_BITS] for n in items}
 
     def _elements(self) -> None:
         """Objects of lists that were held, but whose objects are not any more."""
@@ -300,33 +292,69 @@ def checked_leaf(row: ObjectRow, secret: bytes) -> Leaf:
     return Leaf(row.tag, row.data, key)
 
 
-def decode_checkpoint(codec: Codec, thread: str, outline: Outline, loaded: Loaded) -> StoredCheckpoint:
-    """A checkpoint with its values.
+class StoredCheckpoint:
+    """A checkpoint whose values are decoded when they are asked for.
+
+    Args:
+        codec: what they are decoded with.
+        thread: the thread's id, for errors.
+        outline: what it consists of.
+        loaded: what its values are decoded from.
+
+    Attributes:
+        parent: id of the nearest ancestor that is kept, None at the root.
+        merged: of a merge the id of its second parent, which may have been removed since.
+        written: (task id, channel) of its writes, ordered by task path, task id and index.
 
     Raises:
-        DecodeError: a value cannot be read; names thread, checkpoint and channel.
+        DecodeError: by what is asked for: a value cannot be read; names thread, checkpoint and channel.
     """
-    record = outline.record
 
-    def read(what: str, ref: Ref) -> Any:
+    def __init__(self, codec: Codec, thread: str, outline: Outline, loaded: Loaded) -> None:
+        self._codec = codec
+        self._thread = thread
+        self._writes = outline.writes
+        self._loaded = loaded
+        self.record = outline.record
+        self.record_id = outline.record_id
+        self.parent = outline.parent
+        self.merged = outline.merged
+        self.written = tuple((record.task_id, write.channel) for record, write in outline.writes)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The channel values."""
+        refs = {channel.name: channel.value for channel in self.record.channels if channel.value is not None}
+        return {name: self._read(f"channel {name!r}", ref) for name, ref in refs.items()}
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """LangGraph's metadata; of redacted ones what the record says, and what delta channels need."""
+        record, found = self.record, dict(self._read("metadata", self.record.metadata))
+        if not self._loaded.masked(record.metadata):
+            return found
+        run_id = {} if record.run_id is None else {"run_id": record.run_id}
+        return {"source": record.source, "step": record.step, "parents": dict(record.parents), **run_id, **found}
+
+    @cached_property
+    def extra(self) -> dict[str, Any]:
+        """What else the checkpoint holds."""
+        ref = self.record.extra
+        return {} if ref is None or self._loaded.masked(ref) else dict(self._read("further keys", ref))
+
+    @cached_property
+    def writes(self) -> list[tuple[str, str, Any]]:
+        """(task id, channel, value) of its writes, in the order of `written`."""
+        return [(r.task_id, w.channel, self._read(f"write to channel {w.channel!r}", w.value)) for r, w in self._writes]
+
+    @property
+    def versions(self) -> dict[str, Version]:
+        """Channel versions."""
+        return {c.name: c.version for c in self.record.channels if c.version is not None}
+
+    def _read(self, what: str, ref: Ref) -> Any:
         try:
-            return loaded.value(codec, ref)
+            return self._loaded.value(self._codec, ref)
         except DecodeError as error:
-            raise DecodeError(f"thread {thread!r}, checkpoint {record.checkpoint_id!r}, {what}: {error}") from error
-
-    metadata = read("metadata", record.metadata)
-    return StoredCheckpoint(
-        record=record,
-        record_id=outline.record_id,
-        parent=outline.parent,
-        values={c.name: read(f"channel {c.name!r}", c.value) for c in record.channels if c.value is not None},
-        metadata=_metadata(record, metadata) if loaded.masked(record.metadata) else metadata,
-        extra={} if record.extra is None or loaded.masked(record.extra) else read("further keys", record.extra),
-        writes=[(r.task_id, w.channel, read(f"write to channel {w.channel!r}", w.value)) for r, w in outline.writes],
-    )
-
-
-def _metadata(record: CheckpointRecord, left: dict[str, Any]) -> dict[str, Any]:
-    """What is known of redacted metadata: what the record says, and what delta channels need."""
-    run_id = {} if record.run_id is None else {"run_id": record.run_id}
-    return {"source": record.source, "step": record.step, "parents": dict(record.parents), **run_id, **left}
+            place = f"thread {self._thread!r}, checkpoint {self.record.checkpoint_id!r}, {what}"
+            raise DecodeError(f"{place}: {error}") from error

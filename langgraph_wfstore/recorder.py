@@ -12,14 +12,16 @@ from .barrier import LoopState
 from .codec import Codec, Encoded, EncodedList
 from .elements import Leaf
 from .errors import WfStoreError
+from .infos import TRUNCATED
+from .node_cache import was_cached
 from .normal import content_key, hash_of, message
+from .offload import Offload
 from .putting import CheckpointInput, RunRead, WritesInput
 from .scopes import calling_loop, control_of, current, scopes
 from .soon import soon
 from .states import RunState, cached_step, described
 from .store import WfStore
 from .trace import Note
-from .traces import TRUNCATED
 from .view import ThreadView
 from .workflow import describe
 
@@ -36,6 +38,7 @@ class Recorder:
     Args:
         store: where to.
         codec: what values are encoded with.
+        offload: the saver's executor, for what takes time on event loops.
         mode: "full", or "digests": of inputs and outputs only keyed digests.
         redact: applied to what calls and steps were given and gave, before it is encoded.
         limit: bytes that one value of a call may have.
@@ -45,10 +48,17 @@ class Recorder:
     """
 
     def __init__(
-        self, store: WfStore, codec: Codec, mode: Mode, redact: Callable[[Any], Any] | None, limit: int
+        self,
+        store: WfStore,
+        codec: Codec,
+        offload: Offload,
+        mode: Mode,
+        redact: Callable[[Any], Any] | None,
+        limit: int,
     ) -> None:
         self.store = store
         self.codec = codec
+        self.offload = offload
         self.closed = False
         self.active: set[RunState] = set()
         self._mode = mode
@@ -82,7 +92,7 @@ class Recorder:
         run = scope.run
         if run is None or run.recorder is not self or run.thread_id != thread_id or not loop.is_nested:
             addressed = configurable.get("checkpoint_id") is not None
-            run = RunState(self, thread_id, scope, state, {"addressed": addressed, "run_id": run_id, "graph": graph})
+            run = RunState(self, thread_id, scope, state, graph=graph, addressed=addressed, metadata_run_id=run_id)
             scope.run, scope.own = run, run
             scope.step = scope.call = None
             self.active.add(run)
@@ -115,6 +125,8 @@ class Recorder:
             state.fail()
             raise
         state.put(new.checkpoint_id)
+        if state.hits and state.run is not None:
+            self._settle_hits(state, state.run)
 
     @contextlib.contextmanager
     def writing(
@@ -137,22 +149,32 @@ class Recorder:
         """A run has ended."""
         self.active.discard(run)
         for key, (_, state) in list(self._loops.items()):
+            if state.run is run and state.hits:  # their checkpoint was never put
+                self._settle_hits(state, run, int(getattr(state.loop, "step", 0)))
             if state is run.root or state.loop is None:
                 self._loops.pop(key, None)
 
     def _note_cached(self, state: LoopState, new: WritesInput) -> None:
         """Writes come of a task that never started: the node cache gave them, which costs nothing."""
-        if (
-            state.run is None
-            or not new.task_path
-            or new.task_id in state.begun
-            or not state.caches(new.task_id, new.task_path)
-        ):
-            return
-        if any(index >= 0 for index, _, _ in new.writes):
+        if state.run is not None and new.task_id not in state.begun and was_cached(state.loop, new):
             state.begun.add(new.task_id)
-            name = state.name_of(new.task_id, new.task_path)
-            self.keep(state.run, cached_step(state.run, state, new.task_id, name), send=False)
+            state.hits.add(new)
+            self._settle_hits(state, state.run)
+
+    def _settle_hits(self, state: LoopState, run: RunState, last: int | None = None) -> None:
+        state.hits.settle(
+            lambda new: self._superstep(run, new, last),
+            lambda new, number: self.keep(run, cached_step(run, state, new, number), send=False),
+        )
+
+    def _superstep(self, run: RunState, new: WritesInput, last: int | None) -> int | None:
+        """The superstep behind the checkpoint that writes belong to; `last` while that was not put."""
+        view = self.store.views.of(run.thread_id)
+        with view.lock:
+            self.store.views.ready(view)
+            entry = view.entry(self.store.backend, new.namespace, new.checkpoint_id)
+        record = None if entry is None else entry.record
+        return last if record is None or record.step is None else record.step + 1
 
     # ------------------------------------------------------------------ values
 
@@ -254,7 +276,7 @@ class Recorder:
         """Commit notes that nothing else of their thread has taken along."""
         if self.open and view.sent:
             try:
-                self.store.views.push(view, wait=False)
+                self.store.views.notes.push(view, wait=False)
             except Exception:  # noqa: BLE001  # the store was closed meanwhile, say
                 _log.debug("notes were not committed ahead of their time", exc_info=True)
 
@@ -270,9 +292,9 @@ class Recorder:
         views = self.store.views
         view = views.of(run.thread_id)
         with run.lock:  # the run's own start comes first
-            views.note(view, run.batch(notes))
+            views.notes.add(view, run.batch(notes))
         if send or wait:
-            views.push(view, wait=wait)
+            views.notes.push(view, wait=wait)
         else:
             soon(view, self._push_later)
 

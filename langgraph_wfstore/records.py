@@ -16,6 +16,7 @@ class Kind(StrEnum):
     BRANCH = "branch"
     REMOVAL = "removal"
     SWITCH = "switch"
+    MERGE = "merge"
     SEAL = "seal"
     RUN = "run"
     STEP = "step"
@@ -125,6 +126,20 @@ class SwitchRecord(NamedTuple):
 
     number: int
     checkpoint: bytes
+
+
+class MergeRecord(NamedTuple):
+    """A checkpoint of the root namespace has a second parent: what was merged into its first one.
+
+    Attributes:
+        checkpoint: the record of the checkpoint.
+        parent: the record of the second parent.
+        base: the record of the nearest common ancestor of both parents; None if they have none.
+    """
+
+    checkpoint: bytes
+    parent: bytes
+    base: bytes | None
 
 
 class RemovalRecord(NamedTuple):

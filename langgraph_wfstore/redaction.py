@@ -17,7 +17,8 @@ from .masks import mask_of, metadata_mask, pack_mask, write_mask
 from .objects import nonce_for
 from .reading import map_numbers
 from .records import CallRecord, EndRecord
-from .retention import Whole, repeat, whole_of
+from .removal import Whole, whole_of
+from .retention import repeat
 from .selecting import METADATA, Chooser, Chosen, Named, Selection, Values, named_values
 from .statement import REDACTION, redacted_parts, state, statement
 from .views import Views

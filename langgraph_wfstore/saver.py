@@ -50,6 +50,7 @@ from .recorder import LIMIT, Binding, Recorder
 from .runs import Runs
 from .serde import WfSerializer
 from .store import WfStore
+from .versions import next_version
 
 
 class WfStoreSaver(BaseCheckpointSaver[Any]):
@@ -117,7 +118,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self._held: dict[str, int] = {}
         self._offload = Offload()
         self._recorder = Recorder(
-            self.store, self._codec, "digests" if capture == "digests" else "full", redact, capture_limit
+            self.store, self._codec, self._offload, "digests" if capture == "digests" else "full", redact, capture_limit
         )
         if capture:
             watch(self._recorder)
@@ -493,12 +494,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
 
     def get_next_version(self, current: Any, channel: None) -> Any:
         """The next version of a channel, of the type that is found: threads of other savers have text versions."""
-        if current is None:
-            return 1
-        if isinstance(current, str):
-            count, dot, rest = current.partition(".")
-            return f"{int(count) + 1:0{len(count)}}{dot}{rest}"
-        return type(current)(current + 1)
+        return next_version(current)
 
     def with_allowlist(self, extra_allowlist: Collection[Any]) -> WfStoreSaver:
         """A clone on the same store that may restore further types; LangGraph calls it in its strict mode."""

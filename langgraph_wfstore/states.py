@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .putting import RunRead
+from .node_cache import node_of
+from .putting import RunRead, WritesInput
 from .records import CallRecord, EndRecord, RunRecord, StepRecord
 from .scopes import Scope
 from .trace import Note, NoteBatch
@@ -24,13 +25,21 @@ class RunState:
     Attributes:
         recorder: records it.
         thread_id: the thread that it runs on.
-        root: what is known of its root graph.
+        root: what is known of its root graph; `graph` is that one, None if it could not be seen.
         read: what it read of the thread before anything else.
         unattributed: calls that began meanwhile in this process and belong to no run.
     """
 
     def __init__(
-        self, recorder: Recorder, thread_id: str, scope: Scope, root: LoopState, given: Mapping[str, Any]
+        self,
+        recorder: Recorder,
+        thread_id: str,
+        scope: Scope,
+        root: LoopState,
+        *,
+        graph: Any,
+        addressed: bool,
+        metadata_run_id: str | None,
     ) -> None:
         self.recorder = recorder
         self.thread_id = thread_id
@@ -39,7 +48,7 @@ class RunState:
         self.read: RunRead | None = None
         self.unattributed = 0
         self.last_checkpoint: str | None = None
-        self.graph = given["graph"]
+        self.graph = graph
         self.lock = threading.Lock()
         self._seq = itertools.count()
         self._input = scope.given
@@ -53,9 +62,9 @@ class RunState:
             parent=None if scope.step is None else scope.step.id,
             checkpoint_id=None,
             checkpoint_source=None,
-            addressed=bool(given["addressed"]),
+            addressed=addressed,
             resumes=False,
-            metadata_run_id=given["run_id"],
+            metadata_run_id=metadata_run_id,
             durability=root.durability,
             workflow=None,
             description=None,
@@ -295,24 +304,31 @@ class CallState:
         recorder.keep(self.run, [note], send=True)
 
 
-def cached_step(run: RunState, loop: LoopState, task_id: str, name: str) -> list[Note]:
-    """The notes of a step that did not run, because a node cache had its output."""
-    task = getattr(loop.loop, "tasks", {}).get(task_id)
+def cached_step(run: RunState, loop: LoopState, new: WritesInput, number: int) -> list[Note]:
+    """The notes of a step that did not run, because a node cache had its output.
+
+    Args:
+        new: what the cache gave; LangGraph's loop may have gone on when it comes, and knows its task no more.
+        number: the superstep.
+    """
+    task = getattr(loop.loop, "tasks", {}).get(new.task_id)
+    name = node_of(loop.loop, new)
     now = time.time_ns()
-    path = f"{loop.namespace}|{name}:{task_id}" if loop.namespace else f"{name}:{task_id}"
+    path = f"{loop.namespace}|{name}:{new.task_id}" if loop.namespace else f"{name}:{new.task_id}"
+    step_id = f"cached:{new.task_id}:{run.attempt(path)}"
     begin = Note(
         StepRecord(
-            step_id=f"cached:{task_id}:{run.attempt(path)}",
+            step_id=step_id,
             run_id=run.id,
             seq=run.next_seq(),
             started=now,
             parent=None,
             namespace=loop.namespace,
-            checkpoint_id=loop.checkpoint_id,
+            checkpoint_id=new.checkpoint_id,
             path=path,
             node=name,
-            task_id=task_id,
-            number=int(getattr(loop.loop, "step", 0)),
+            task_id=new.task_id,
+            number=number,
             attempt=1,
             triggers=tuple(map(str, getattr(task, "triggers", ()))),
             cached=True,
@@ -320,7 +336,7 @@ def cached_step(run: RunState, loop: LoopState, task_id: str, name: str) -> list
             input=None,
         )
     )
-    end = EndRecord("step", begin.record.step_id, run.id, b"", run.next_seq(), now, "ok")  # type: ignore[union-attr]  # a step's
+    end = EndRecord("step", step_id, run.id, b"", run.next_seq(), now, "ok")
     return [begin, Note(end, begin=begin)]
 
 
@@ -345,22 +361,16 @@ def interrupts_of(error: BaseException | None) -> tuple[str, ...]:
 
 def message_ids(value: Any) -> list[str]:
     """The ids of the messages in a node's output: directly, in a list, in a dict's values, in a Command's update."""
+    if hasattr(value, "additional_kwargs"):
+        return [value.id] if type(getattr(value, "id", None)) is str else []
+    parts: Iterable[Any] = ()
     if isinstance(value, dict):
-        return [
-            name for item in value.values() if isinstance(item, list | tuple) or _id(item) for name in message_ids(item)
-        ]
-    if isinstance(value, list | tuple):
-        return [name for item in value for name in (message_ids(item) if type(item) is not str else ())]
-    update = getattr(value, "update", None) if type(value).__name__ == "Command" else None
-    if update is not None:
-        return message_ids(update)
-    name = _id(value)
-    return [name] if name is not None else []
-
-
-def _id(value: Any) -> str | None:
-    name = getattr(value, "id", None) if hasattr(value, "additional_kwargs") else None
-    return name if type(name) is str else None
+        parts = (item for item in value.values() if not isinstance(item, dict))
+    elif isinstance(value, list | tuple):
+        parts = value
+    elif type(value).__name__ == "Command":
+        parts = (value.update,)
+    return [name for part in parts for name in message_ids(part)]
 
 
 def without_untracked(output: Any, untracked: frozenset[str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,18 @@ from .branching import BranchInfo
 from .canonical import hex_id, utf8
 from .cost import CostReport
 from .cost import report as cost_report
+from .diff import Diff
+from .diffing import diff
 from .errors import CheckpointNotFoundError
 from .impact import impact
+from .infos import CallInfo, RunInfo, StepInfo, checked_kind
 from .lineage import Lineage
+from .merge import Merge, merge
+from .merging import Resolve
 from .prices import Pricer
 from .reading import StoredCheckpoint
 from .redaction import RedactReport
-from .traces import CallInfo, RunInfo, StepInfo, Traces, checked_kind
+from .traces import Traces
 from .why import why
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ class CheckpointInfo:
     Attributes:
         record_id: `sha256:...` of its record.
         parent_id: the nearest ancestor that is kept.
+        merged: of a merge the id of the other parent, what was merged; it may have been removed since. Else None.
         writes: (task id, channel) of the writes that are stored for the next superstep.
     """
 
@@ -47,6 +53,7 @@ class CheckpointInfo:
     ts: str
     metadata: dict[str, Any]
     writes: tuple[tuple[str, str], ...]
+    merged: str | None
     _stored: StoredCheckpoint
 
     @cached_property
@@ -255,6 +262,54 @@ class Thread:
         self.store.views.tail(self.thread_id)
         return impact(self.store, self.thread_id, call_id)
 
+    def diff(self, a: str, b: str, pricer: Pricer | None = None) -> Diff:
+        """What differs between two branches, or checkpoints, since they had the same past.
+
+        Args:
+            a, b: names of branches, or checkpoint ids of the root namespace.
+            pricer: gives the prices, as in `cost`; without it, and without genai-prices, no price is known.
+
+        Returns:
+            the common base, and for each side its checkpoints, steps, changes by channel and element, calls and cost.
+            It prints readably. Only values that differ are decoded, when they are asked for.
+
+        Raises:
+            CheckpointNotFoundError: there is no branch and no checkpoint of that name, or it is not kept.
+            ValueError: it is the name of a branch and the id of a checkpoint.
+            ThreadNotFoundError: the thread is gone.
+        """
+        self.store.views.tail(self.thread_id)
+        return diff(self.store, self.thread_id, a, b, pricer)
+
+    def merge(
+        self, source: str, into: str | None = None, *, resolve: Resolve = None, append: Collection[str] = ()
+    ) -> Merge:
+        """Merge one line of the thread into another, three-way against their nearest common ancestor.
+
+        A channel that one side changed takes that side's value. Of one that both changed, lists and dicts are joined by
+        element if a reducer that the run recorded, or `append`, says that they may be. Everything else is a conflict.
+        What runs next stays what it was. Nothing of the source's sub-graphs and unfinished tasks is taken over.
+
+        Args:
+            source: a branch, or the id of a checkpoint of the root namespace.
+            into: the branch that goes on from the merge; None for the current one.
+            resolve: what to do about conflicts: "ours", "theirs", a function of (channel, base, ours, theirs) that
+                gives the value, called anew if a branch moves meanwhile, or a dict of these by channel.
+            append: channels whose lists and dicts are joined, whatever is recorded of their reducers.
+
+        Returns:
+            what was done: the new checkpoint, with both parents, and what was taken per channel. If the branch has
+            everything of the source, nothing is put, and it says so.
+
+        Raises:
+            MergeConflictError: both sides changed the same; it lists all conflicts, and nothing was written.
+            BranchNotFoundError: there is no such branch, or no such checkpoint.
+            CheckpointNotFoundError: a branch has no checkpoint.
+            ConflictError: the branch has unfinished tasks whose results the merge would lose.
+            ValueError: `resolve` is something else, or `append` names a channel that is not there.
+        """
+        return merge(self.store, self.thread_id, source, into, resolve, append)
+
     def redact(
         self,
         *,
@@ -325,6 +380,7 @@ def _info(thread_id: str, stored: StoredCheckpoint) -> CheckpointInfo:
         step=record.step,
         ts=record.ts,
         metadata=stored.metadata,
-        writes=tuple((task_id, channel) for task_id, channel, _ in stored.writes),
+        writes=stored.written,
+        merged=stored.merged,
         _stored=stored,
     )

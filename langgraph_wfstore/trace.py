@@ -132,8 +132,12 @@ def keyed(lineage: Lineage, key: bytes) -> bytes:
 
 
 def links_of(record: TraceRecord) -> tuple[int, ...]:
-    """What a record is found by besides its number and its run: ids of calls, of tool calls, of messages."""
-    return tuple(dict.fromkeys(signed(digest("link", what, utf8(name))) for what, name in _named(record)))
+    """What a record is found by besides its number and its run: ids of calls, of tool calls, of messages; a run also by
+    the run id in its metadata, as its checkpoints are."""
+    found = [signed(digest("link", what, utf8(name))) for what, name in _named(record)]
+    if isinstance(record, RunRecord) and record.metadata_run_id is not None:
+        found.append(run_of(record.metadata_run_id))
+    return tuple(dict.fromkeys(found))
 
 
 def link(what: str, name: str) -> int:

@@ -19,6 +19,7 @@ from .backends.base import (
     END,
     KEPT,
     LABEL,
+    MERGE,
     REMOVAL,
     RUN,
     SKELETON,
@@ -39,7 +40,7 @@ from .errors import IntegrityError
 from .format import Record, read_record, read_skeleton, refs_of
 from .lists import unpack_numbers
 from .objects import Lineage
-from .records import Channel, CheckpointRecord, Kind, Write, WriteRecord
+from .records import Channel, CheckpointRecord, Kind, MergeRecord, Write, WriteRecord
 
 _ENTRIES_HELD = 4096
 _RECENT_HELD = 64
@@ -58,6 +59,7 @@ KINDS = {
     CALL: Kind.CALL,
     END: Kind.END,
     LABEL: Kind.LABEL,
+    MERGE: Kind.MERGE,
 }
 
 
@@ -109,6 +111,7 @@ class Entry:
             "_written",
             "checkpoint_id",
             "deleted",
+            "merge",
             "mine",
             "namespace",
             "parent",
@@ -126,6 +129,7 @@ class Entry:
         self._channels: dict[str, Channel] | None = None
         self.mine = False
         self.deleted = False
+        self.merge: tuple[RecordRow, MergeRecord] | None = None
         self.write_rows: list[RecordRow] = []
         self._written: list[WriteRecord] | None = []
         self._effective: dict[tuple[str, int], tuple[Write, WriteRecord, RecordRow]] | None = None
@@ -211,13 +215,18 @@ def read_rows(rows: Iterable[RecordRow]) -> list[Made]:
 def entries_of(made: Iterable[Made]) -> dict[tuple[str, str], Entry]:
     """Checkpoints with their writes, from records in the order of their numbers."""
     found: dict[tuple[str, str], Entry] = {}
+    entry: Entry | None = None
     for row, record in made:
         if isinstance(record, CheckpointRecord):
             key = (record.namespace, record.checkpoint_id)
-            found.setdefault(key, Entry(*key)).take(row, record, record.parent_checkpoint_id)
+            entry = found.setdefault(key, Entry(*key))
+            entry.take(row, record, record.parent_checkpoint_id)
         elif isinstance(record, WriteRecord):
             key = (record.namespace, record.checkpoint_id)
             found.setdefault(key, Entry(*key)).add_writes(row, record)
+        elif isinstance(record, MergeRecord):
+            if entry is not None and entry.row is not None and entry.row.id == record.checkpoint:
+                entry.merge = (row, record)
         elif row.kind == CHECKPOINT:
             namespace, checkpoint_id, parent, deleted = read_skeleton(row.body)
             key = (namespace, checkpoint_id)
@@ -411,6 +420,8 @@ class ThreadView:
                 self._add_checkpoint(row, record)
             elif isinstance(record, WriteRecord):
                 self._add_writes(row, record)
+            elif isinstance(record, MergeRecord):
+                self.entries[self._by_number[row.seq - 1]].merge = (row, record)
 
     def _add_checkpoint(self, row: RecordRow, record: CheckpointRecord) -> None:
         key = (record.namespace, record.checkpoint_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import random
 import threading
@@ -15,20 +13,18 @@ from typing import TypeVar
 
 from .backends.base import Backend, Stale, Tail, ThreadRow
 from .canonical import utf8
-from .errors import BackendUnavailableError, ThreadDeletedError, ThreadNotFoundError
+from .errors import BackendUnavailableError, ThreadNotFoundError
 from .memo import Memo
+from .notes import Notes
 from .objects import forget_secrets
 from .order import await_parents
 from .putting import Outdated, Plan
 from .shelf import Shelf
-from .trace import NoteBatch, plan_notes
 from .view import ThreadView
 
-_log = logging.getLogger(__name__)
 _VIEWS_HELD = 256
 _EPOCHS_HELD = 100_000
 _ATTEMPTS = 1000
-_NOTE_ATTEMPTS = 3
 _T = TypeVar("_T")
 
 
@@ -42,15 +38,16 @@ class Views:
     Attributes:
         memo: the live elements that are known.
         shelf: the stored objects that are held.
-        lost: how many parts of traces could not be stored.
+        notes: what capture records, on its way.
+        lineage_secret: gives the secret of a new thread.
     """
 
     def __init__(self, backend: Backend, lineage_secret: Callable[[], bytes]) -> None:
         self.backend = backend
         self.memo = Memo()
+        self.notes = Notes(self)
         self._memos = weakref.WeakSet([self.memo])
         self._epochs: dict[int, int] = {}
-        self.lost = 0
         self.shelf = Shelf()
         self.lineage_secret = lineage_secret
         self._begin()
@@ -115,7 +112,7 @@ class Views:
         self._follow_removals(view)
         self._settle(view)
         if view.sent:
-            self._send_again(view)
+            self.notes.settle(view)
             self._settle(view)
         view.catch_up(self.backend)
         self._follow_removals(view)
@@ -177,7 +174,7 @@ class Views:
             with view.lock:
                 self.ready(view)
                 if view.sent:
-                    self._send_again(view)
+                    self.notes.settle(view)
                 try:
                     prepared = plan(encoded)
                 except Outdated:
@@ -185,7 +182,7 @@ class Views:
                     continue
                 if prepared is not None:
                     view.pending = self.backend.append(prepared.batch)
-                    self._follow(view, prepared)
+                    self.follow(view, prepared)
                 pending = view.pending
             if queued is not None:
                 queued()
@@ -206,86 +203,8 @@ class Views:
             "written. Fewer writers on one thread will help"
         )
 
-    # ------------------------------------------------------------------ notes of capture
-
-    def note(self, view: ThreadView, batch: NoteBatch) -> None:
-        """Queue an append of notes, to be committed with what the thread appends next, or by `push`; never waits."""
-        with view.lock:
-            self.ready(view)
-            if view.sent:
-                self._send_again(view)
-            self._queue_notes(view, batch)
-
-    def push(self, view: ThreadView, *, wait: bool) -> None:
-        """Have the notes that are queued committed; `wait` until they are."""
-        if not wait:
-            with contextlib.suppress(IndexError):  # somebody else has seen to them
-                view.sent[-1][1].send()
-            return
-        for _ in range(_ATTEMPTS):
-            with view.lock:
-                pending = view.sent[-1][1] if view.sent else None
-            if pending is None:
-                return
-            with contextlib.suppress(Exception):  # seen by `_send_again`
-                pending.wait()
-            with view.lock:
-                if view.sent:
-                    self.ready(view)
-                    self._send_again(view)
-
-    def _queue_notes(self, view: ThreadView, batch: NoteBatch) -> None:
-        self.lost -= batch.take_lost()
-        try:
-            prepared = plan_notes(view, self.backend, batch)
-        except ThreadDeletedError:
-            return  # the run's next put says so to the run
-        except Exception as error:  # noqa: BLE001  # a run does not end because its trace cannot be kept
-            self._lose(batch, error)
-            return
-        view.pending = self.backend.append(prepared.batch)
-        self._follow(view, prepared)
-        view.sent.append((batch, view.pending))
-
-    def _send_again(self, view: ThreadView) -> None:
-        """Forget the notes that are stored; queue those anew whose append failed. The view's lock is held."""
-        while view.sent and view.sent[0][1].done:
-            pending = view.sent[0][1]
-            try:
-                pending.wait()
-            except Exception:  # noqa: BLE001  # what went wrong is seen, and said, when it does so again
-                self._queue_anew(view)
-                return
-            view.sent.popleft()
-
-    def _queue_anew(self, view: ThreadView) -> None:
-        left = list(view.sent)
-        view.sent.clear()
-        failed = []
-        for batch, pending in left:
-            try:
-                pending.wait()
-            except Stale:
-                failed.append(batch)
-            except Exception as error:  # noqa: BLE001  # as above
-                batch.failures += 1
-                if batch.failures < _NOTE_ATTEMPTS:
-                    failed.append(batch)
-                else:
-                    self._lose(batch, error)
-        view.forget()
-        self.ready(view)
-        for batch in failed:
-            self._queue_notes(view, batch)
-
-    def _lose(self, batch: NoteBatch, error: Exception) -> None:
-        """Count, and log, that something of a trace could not be stored."""
-        for note in batch.notes:
-            note.lost = True
-        self.lost += len(batch.notes)
-        _log.warning("part of a trace could not be stored: %s: %s", type(error).__name__, error)
-
-    def _follow(self, view: ThreadView, prepared: Plan) -> None:
+    def follow(self, view: ThreadView, prepared: Plan) -> None:
+        """Take in an append that is on its way. The view's lock is held."""
         if prepared.batch.positions:
             view.move(prepared.batch.positions)
         view.follow(prepared.batch, prepared.made, prepared.head)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 KEPT, HIDDEN, SKELETON = 0, 1, 2
-CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL = range(10)
+CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL, MERGE = range(11)
 OBJECT, LIST, MAP, REDACTED = range(4)
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
@@ -53,16 +53,17 @@ class RecordRow(NamedTuple):
 
     Attributes:
         seq: the record's number in its thread.
-        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END or LABEL.
+        kind: CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL or MERGE.
         id: the record id.
         state: KEPT, HIDDEN (not shown; kept for a delta channel) or SKELETON (content removed).
         body: canonical bytes; for a skeleton the bytes of `skeleton_body`.
         ordinal, seal: the seal that ends with this record, if one does.
-        anchor: hash of namespace and checkpoint id, the same for a checkpoint and its writes.
+        anchor: hash of namespace and checkpoint id, the same for a checkpoint, its writes and its merge.
         space: hash of the namespace, 0 for the root; None for other kinds than CHECKPOINT, as all that follows.
         position: place in the thread's causal order.
         branch: number of the branch it was put on; None below the root.
-        within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to.
+        within: anchor of the root checkpoint whose superstep a sub-graph's checkpoint belongs to; of a merge that of
+            the second parent.
         source, step: of the metadata.
         run: hash of the run id: the metadata's, or that of a run, step, call or end.
         refs: the numbers of the objects that the record names, in the order of `format.refs_of`, packed.
@@ -336,7 +337,7 @@ class Backend(Protocol):
         """Remember these keyed hashes of run ids as deleted."""
 
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
-        """Numbers of the threads that have a checkpoint of one of these runs."""
+        """Numbers of the threads that have records of one of these runs: checkpoints, or what has such a link."""
 
     def claim(self, name: bytes, holder: bytes, ttl: int) -> LeaseRow:
         """Give the lease of a thread id to this holder for `ttl` ns from now, by the engine's clock.
@@ -354,6 +355,12 @@ class Backend(Protocol):
 
     def row(self, thread: int) -> Tail | None:
         """Where the thread of that number stands."""
+
+    def setting(self, name: str) -> bytes | None:
+        """The value of a setting of the store; None if it is not set."""
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        """Set a setting, or remove it with None; Stale if its value is not `expect`. Atomic for this one setting."""
 
     def stats(self) -> dict[str, int]:
         """Counts and bytes, see WfStore.stats."""

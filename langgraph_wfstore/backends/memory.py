@@ -108,6 +108,7 @@ class MemoryBackend:
         self._tombstones: dict[bytes, dict[int, bytes]] = {}
         self._deleted_runs: set[bytes] = set()
         self._leases: dict[bytes, LeaseRow] = {}
+        self._settings: dict[str, bytes] = {}
         self._made = 0
         self._closed = False
 
@@ -257,7 +258,8 @@ class MemoryBackend:
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         with self._open():
             wanted = set(runs)
-            return [n for n, t in sorted(self._threads.items()) if wanted & {r.run for r in t.records}]
+            found = sorted(self._threads.items())
+            return [n for n, t in found if any(map(t.links.get, wanted)) or wanted & {r.run for r in t.records}]
 
     # ------------------------------------------------------------------ writing
 
@@ -317,6 +319,19 @@ class MemoryBackend:
     def lease(self, name: bytes) -> LeaseRow | None:
         with self._open():
             return self._leases.get(self._name_key(name))
+
+    def setting(self, name: str) -> bytes | None:
+        with self._open():
+            return self._settings.get(name)
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        with self._open():
+            if self._settings.get(name) != expect:
+                raise Stale
+            if value is None:
+                self._settings.pop(name, None)
+            else:
+                self._settings[name] = value
 
     def _create(self, row: ThreadRow) -> bool:
         gone = max(self._tombstones.get(self._name_key(row.name), {}), default=0)

@@ -60,6 +60,7 @@ CREATE TABLE link(
   seq INTEGER NOT NULL,
   PRIMARY KEY(thread, link, seq)
 ) WITHOUT ROWID;
+CREATE INDEX link_thread ON link(link);
 CREATE INDEX record_within ON record(key >> 32, within) WHERE within IS NOT NULL;
 CREATE TABLE object(
   key INTEGER PRIMARY KEY,

@@ -255,7 +255,9 @@ class SqliteBackend:
     def threads_of_runs(self, runs: Sequence[int]) -> list[int]:
         with self._connections.reader() as db:
             found = db.execute(
-                "SELECT DISTINCT key >> 32 FROM record WHERE run IN (SELECT value FROM json_each(?)) ORDER BY 1",
+                "WITH wanted AS (SELECT value FROM json_each(?)) "
+                "SELECT key >> 32 FROM record WHERE run IN wanted "
+                "UNION SELECT thread FROM link WHERE link IN wanted ORDER BY 1",
                 ("[" + ",".join(map(str, runs)) + "]",),
             ).fetchall()
         return [r[0] for r in found]
@@ -329,6 +331,22 @@ class SqliteBackend:
                 return None
             return lease_of(db, self._name_key(name))
 
+    def setting(self, name: str) -> bytes | None:
+        with self._connections.reader() as db:
+            return _setting(db, name)
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        def work(db: sqlite3.Connection) -> bool:
+            if _setting(db, name) != expect:
+                return False
+            if value is None:
+                db.execute("DELETE FROM store WHERE name = ?", (f"setting {name}",))
+            else:
+                db.execute("INSERT OR REPLACE INTO store VALUES (?, ?)", (f"setting {name}", value))
+            return True
+
+        self._queue.run(work)
+
     def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
         def work(db: sqlite3.Connection) -> bool:
             db.executemany("INSERT OR IGNORE INTO deleted_run VALUES (?)", [(h,) for h in hashes])
@@ -365,11 +383,10 @@ class SqliteBackend:
     @staticmethod
     def _rewrite(db: sqlite3.Connection, change: Rewrite) -> None:
         place = change.lineage << 32
-        for thread, r in change.records:
-            db.execute(
-                f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]),
-            )
+        db.executemany(
+            f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [(thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]) for thread, r in change.records],
+        )
         emptied = [(thread, r.seq) for thread, r in change.records if r.kind >= RUN and r.state == SKELETON]
         db.executemany("DELETE FROM link WHERE thread = ? AND seq = ?", emptied)
         db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
@@ -455,6 +472,14 @@ class SqliteBackend:
 
     def _name_key(self, name: bytes) -> bytes:
         return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
+
+
+def _setting(db: sqlite3.Connection, name: str) -> bytes | None:
+    """The value of a setting: a row of the table `store`, beside the store's own."""
+    found = db.execute("SELECT value FROM store WHERE name = ?", (f"setting {name}",)).fetchone()
+    if found is not None and not isinstance(found[0], bytes):
+        raise IntegrityError(f"setting {name!r} is no byte string but {found[0]!r:.60}; restore a backup")
+    return None if found is None else found[0]
 
 
 _NONE = type(None)

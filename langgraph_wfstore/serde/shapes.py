@@ -142,7 +142,7 @@ def _dataclass_shape(cls: type, ref: int | str) -> Shape:
     fields = [
         field
         for field in class_attribute(cls, "__dataclass_fields__").values()
-        if getattr(field, "_field_type", None) is dataclasses._FIELD  # type: ignore[attr-defined]
+        if getattr(field, "_field_type", None) is dataclasses._FIELD  # type: ignore[attr-defined]  # typeshed hides it
     ]
     defaults: dict[str, Callable[[], Any]] = {}
     for field in fields:

@@ -190,7 +190,7 @@ _PLAIN: Final[dict[type, Callable[[Any], Any]]] = {
 
 
 def _encode_subclass(value: Any, shape: Shape) -> Encoded:
-    plain = _PLAIN[shape.builtin_base](value)  # type: ignore[index]
+    plain = _PLAIN[shape.builtin_base](value)  # type: ignore[index]  # of a subclass's shape it is set
     return Code.SUBCLASS, [shape.ref, plain, _attributes(value, shape)]
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from . import rewriting  # noqa: F401 - imported for what it does, before the others
 from .api import Api, AsyncApi, SyncApi, within
 from .contract import Contract, Reopen
+from .contract_agents import AgentsContract
 from .contract_branches import BranchesContract, BranchRunsContract
 from .contract_capture import CaptureContract, LineageContract
 from .contract_concurrency import ConcurrencyContract, EventLoopsContract
@@ -27,12 +28,21 @@ from .contract_conflicts import ConflictsContract, LeasesContract
 from .contract_conformance import ConformanceContract
 from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
+from .contract_diff import DiffContract, DiffOfCallsContract, DiffOfStatesContract
+from .contract_diff_lines import DiffCostContract, DiffOfLinesContract
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
 from .contract_listing import IterationContract, ListingContract
+from .contract_merge import MergeConflictContract, MergeContract, MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
+from .contract_pruning import (
+    PruneBranchesContract,
+    PruneGraphsContract,
+    PrunePolicyContract,
+    RetentionFloorContract,
+)
 from .contract_redaction import RedactionContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
@@ -68,6 +78,12 @@ PARTS: tuple[type[Contract], ...] = (
     TrueStatesContract,
     CaptureContract,
     LineageContract,
+    AgentsContract,
+    DiffContract,
+    DiffOfCallsContract,
+    DiffOfStatesContract,
+    DiffOfLinesContract,
+    DiffCostContract,
     GraphsContract,
     SaverErrorsContract,
     InterruptsContract,
@@ -78,7 +94,15 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteForRunsContract,
     PruneContract,
     RedactionContract,
+    PrunePolicyContract,
+    PruneBranchesContract,
+    PruneGraphsContract,
+    RetentionFloorContract,
     CopiesContract,
+    MergeContract,
+    MergeConflictContract,
+    MergeScheduleContract,
+    MergeStorageContract,
     ConcurrencyContract,
     EventLoopsContract,
     VerifyContract,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langgraph.types import Command
 
+from langgraph_wfstore.ancestry import places
 from langgraph_wfstore.branching import BranchInfo
 from langgraph_wfstore.errors import BranchNotFoundError, CheckpointNotFoundError, ConflictError
 
@@ -432,6 +433,20 @@ class BranchRunsContract(DurabilityContract):
         assert found["main"] + found["b0"] + found["b1"] == 5
         assert found["b1"] == 1
         assert_sound(saver, THREAD)
+
+    def test_what_a_deleted_branch_cost_is_counted_apart(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
+        beside = isolated(api, saver)
+        graph = line_graph(beside.saver, "a", "b")
+        beside.invoke(graph, {"log": ["in"]}, config_of(), durability=durability)
+        thread = saver.store.thread(THREAD)
+        head = thread.branches()[0].head
+        beside.invoke(graph, {"log": ["fork"]}, config_of(checkpoint_id=head, branch="gone"), durability=durability)
+        runs = thread.runs()
+        thread.delete_branch("gone")
+        where = places(saver.store, THREAD, thread.traces.of())
+        assert where.branch_of == {runs[0].run_id: "main", runs[1].run_id: "branch 1 (deleted)"}
+        assert where.abandoned == {runs[1].run_id}
+        assert [branch.runs for branch in thread.branches()] == [1]
 
     def said(self, api: Api, graph: Any, config: Any) -> list[str]:
         return [each.id for each in api.get_state(graph, config).values["messages"]]

@@ -246,6 +246,43 @@ class CaptureContract(DurabilityContract):
         assert [s.cached for s in thread.steps()] == [False, True] and len(thread.calls()) == 1
         assert thread.cost(pricer=PRICES).cached_steps == 1
 
+    def test_hits_of_the_node_cache_belong_to_their_supersteps(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        if durability == "exit":
+            pytest.skip("LangGraph tells a saver nothing of a cached node then; docs/guide.md says so")
+        names = [f"n{at}" for at in range(8)]
+        builder = StateGraph(Log)
+        for name, before in zip(names, [START, *names], strict=False):
+            policy = CachePolicy(key_func=lambda s: "same")
+            builder.add_node(name, lambda s: {"note": "once"}, cache_policy=policy).add_edge(before, name)
+        graph = builder.compile(checkpointer=saver, cache=InMemoryCache())
+        for _ in range(2):
+            api.invoke(graph, {"log": []}, CONFIG, durability=durability)
+        thread = of(saver)
+        # LangGraph hands over the writes of cached tasks side by side.
+        first, second = (sorted(thread.steps(r.run_id), key=lambda s: s.number) for r in thread.runs())
+        assert [(s.node, s.cached) for s in second] == [(name, True) for name in names]
+        assert [s.number - second[0].number for s in second] == [*range(8)] == [s.number - 1 for s in first]
+        made_after = {c.checkpoint_id: (c.step or 0) + 1 for c in thread.checkpoints()}
+        assert [made_after[s.checkpoint_id or ""] for s in second] == [s.number for s in second]
+
+    def test_a_run_that_left_no_checkpoint_is_deleted_by_the_id_in_its_metadata(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        graph = line_graph(saver, "a", "b")
+        config: Any = {**CONFIG, "metadata": {"run_id": "first"}}
+        api.invoke(graph, {"log": ["in"]}, config, durability=durability)
+        before = len(of(saver).checkpoints())
+        for name in ("empty", "other"):  # the graph has ended: nothing is left to run
+            api.invoke(graph, None, {**CONFIG, "metadata": {"run_id": name}}, durability=durability)
+        thread = of(saver)
+        assert [r.metadata_run_id for r in thread.runs()] == ["first", "empty", "other"]
+        saver.delete_for_runs(["empty"])
+        thread = of(saver)
+        assert [r.metadata_run_id for r in thread.runs()] == ["first", "other"]
+        assert len(thread.checkpoints()) == before and nodes(thread) == ["a", "b"]
+
     def test_what_ran_again_at_an_old_checkpoint_is_a_step_of_its_own(
         self, api: Api, saver: WfStoreSaver, durability: str
     ) -> None:

@@ -89,7 +89,7 @@ class SubgraphsContract(DurabilityContract):
             api.invoke(graph, {"log": ["in"]}, CONFIG, durability=durability)
             waiting = api.get_state(graph, CONFIG, subgraphs=True).tasks[0].state
             assert waiting is not None
-            api.update_state(graph, waiting.config, {"log": ["slipped in"]})  # type: ignore[union-attr]
+            api.update_state(graph, waiting.config, {"log": ["slipped in"]})  # type: ignore[union-attr]  # a snapshot, as asked
             inside = plain_snapshot(api.get_state(graph, CONFIG, subgraphs=True))
             out = api.invoke(graph, Command(resume="yes"), CONFIG, durability=durability)
             return inside, out, plain_thread(api, graph, CONFIG)
@@ -122,7 +122,7 @@ class SubgraphsContract(DurabilityContract):
             api.invoke(graph, {"log": ["in"]}, CONFIG, durability="sync")
             inside = api.get_state(graph, CONFIG, subgraphs=True).tasks[0].state
             assert inside is not None
-            ns = inside.config["configurable"]["checkpoint_ns"]  # type: ignore[union-attr]
+            ns = inside.config["configurable"]["checkpoint_ns"]  # type: ignore[union-attr]  # a snapshot, as asked
             steps = [*api.history(graph, config_of(ns=ns))]
             old = next(each for each in steps if each.next == ("before",))
             asked = api.invoke(graph, None, old.config, durability=durability)

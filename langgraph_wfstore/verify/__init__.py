@@ -13,6 +13,7 @@ from ..records import (
     CallRecord,
     CheckpointRecord,
     EndRecord,
+    MergeRecord,
     RunRecord,
     SealRecord,
     StepRecord,
@@ -21,6 +22,7 @@ from ..records import (
 from ..statement import Part, stated, statement
 from ..view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
 from .branches import BranchReplay
+from .merges import check_merges
 from .objects import check_objects
 from .traces import TRACES, check_traces
 
@@ -123,6 +125,7 @@ def _verify(backend: Backend, name: bytes, tail: Tail, expect_head: str | None) 
         _check_links(entries, findings)
         _check_replacements(entries, findings)
         BranchReplay(tail, made, entries, findings.add).run()
+        check_merges(made, entries, findings.add)
         check_traces(backend, tail, made, findings.add)
         redacted = check_objects(backend, tail, made, findings.add)
     except _BROKEN as error:
@@ -222,7 +225,7 @@ def _checked(row: RecordRow, findings: _Findings) -> Record | None:
 
 
 def _columns(record: Record) -> dict[str, object]:
-    """The index columns that follow from a record: all but `position` and `branch`, which are checked elsewhere."""
+    """The index columns that follow from a record alone; `position`, `branch` and a merge's are checked elsewhere."""
     if isinstance(record, CheckpointRecord):
         return {
             "anchor": anchor_of(record.namespace, record.checkpoint_id),
@@ -237,6 +240,8 @@ def _columns(record: Record) -> dict[str, object]:
         empty = ("anchor", "space", "position", "branch", "within", "source", "step")
         return {**dict.fromkeys(empty), "run": run_of(record.run_id)}
     names = ("space", "position", "branch", "within", "source", "step", "run")
+    if isinstance(record, MergeRecord):
+        return {**dict.fromkeys(name for name in names if name != "within"), "refs": b""}
     anchor = anchor_of(record.namespace, record.checkpoint_id) if isinstance(record, WriteRecord) else None
     refs = {} if isinstance(record, WriteRecord) else {"refs": b""}
     return {"anchor": anchor, **dict.fromkeys(names), **refs}

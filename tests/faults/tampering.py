@@ -42,6 +42,7 @@ def build(path: Path) -> None:
         _threads_of_graphs(saver)
         _threads_of_lists(saver)
         _branches_and_order(saver)
+        _merged(saver)
         _agents(saver)
         _open(saver)
         _removed(saver)
@@ -115,6 +116,19 @@ def _branches_and_order(saver: WfStoreSaver) -> None:
     saver.put_writes(config, [("n", "not sealed")], "last task")
 
 
+def _merged(saver: WfStoreSaver) -> None:
+    """Two lines that were merged into each other, one of them while a question was open."""
+    graph = asking_graph(saver, "one?", "two?")
+    graph.invoke({"log": ["in"]}, config_of("merged"))
+    start = [*graph.get_state_history(config_of("merged"))][1]
+    graph.invoke(Command(resume="first"), config_of("merged"))
+    graph.update_state(start.config, {"note": "fork"}, as_node="first")
+    thread = saver.store.thread("merged")
+    thread.merge("fork-1", "main")
+    thread.merge("main", "fork-1")
+    graph.update_state(config_of("merged", branch="main"), {"note": "later"}, as_node="ask")
+
+
 @tool
 def weigh(what: str) -> str:
     """Weigh something."""
@@ -150,8 +164,8 @@ def _open(saver: WfStoreSaver) -> None:
     notes.append(Note(step._replace(step_id="s2", seq=5, task_id="u")))
     notes.append(Note(call._replace(call_id="c2", seq=6, step="s2", tool_call_id="another call")))
     for note in notes:  # one by one: an end names the record that it ends
-        saver.store.views.note(view, NoteBatch(note, [note], None, None))
-    saver.store.views.push(view, wait=True)
+        saver.store.views.notes.add(view, NoteBatch(note, [note], None, None))
+    saver.store.views.notes.push(view, wait=True)
 
 
 def _removed(saver: WfStoreSaver) -> None:
@@ -230,7 +244,7 @@ KEYS = {
     "sqlite_sequence": ("name",),
 }
 _STATES = ("", "hidden ", "skeleton of ")
-_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label")
+_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label", "merge")
 
 
 def _row_kind(table: str, row: dict[str, Any]) -> str:

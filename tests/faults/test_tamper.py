@@ -20,6 +20,8 @@ ROW_KINDS = {
         "write, not sealed",
         "write, ends a seal",
         "branch, ends a seal",
+        "merge, ends a seal",
+        "merge",
         "removal, ends a seal",
         "hidden checkpoint, ends a seal",
         "skeleton of checkpoint, ends a seal",

@@ -21,7 +21,7 @@ from typing import Any
 import zstandard
 
 DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
-KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label")
+KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label", "merge")
 KEYS = {
     "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id "
     "parents run_id source step ts updated_channels v versions_seen",
@@ -30,6 +30,7 @@ KEYS = {
     "removal": "digest format kind reason removed",
     "switch": "checkpoint format kind number",
     "label": "format kind name number",
+    "merge": "base checkpoint format kind parent",
 }
 # Of traces: per key what it is, "!" where it is never left out, and "0" where it is left out if it is 0 or "".
 TRACE_KEYS = {
@@ -49,6 +50,7 @@ TRACE_FIELDS = {
 }
 MASK_KEYS = {"type", "id", "tool_call_id", "tool_calls", "items", "fields", "counters"}
 KEPT, SKELETON = 0, 2
+MERGE = 10
 OBJECT, LIST, MAP, REDACTED = 0, 1, 2, 3
 
 
@@ -316,7 +318,10 @@ def links_of(kind: str, fields: dict[str, Any]) -> set[int]:
         "end": [("message", name) for name in fields.get("messages", [])]
         + [("tool", name) for name in fields.get("tool_calls", [])],
     }[kind]
-    return {index("link", what.encode("ascii"), utf8(name)) for what, name in found if name is not None}
+    links = {index("link", what.encode("ascii"), utf8(name)) for what, name in found if name is not None}
+    if fields.get("metadata_run_id") is not None:
+        links.add(index("run", utf8(fields["metadata_run_id"])))
+    return links
 
 
 def content_key(form: Any, messages: bool) -> bytes:
@@ -592,7 +597,7 @@ class Thread:
     def _read(self, row: Row) -> None:
         value = row.value
         if row.state == SKELETON:
-            if len(value) != 4 or type(value[3]) is not bool or row.refs or row.kind in (2, 3, 4, 9):
+            if len(value) != 4 or type(value[3]) is not bool or row.refs or row.kind in (2, 3, 4, 9, MERGE):
                 raise Damaged("not what a removed record leaves")
             if row.kind >= 5:
                 decode_text(value[1])
@@ -624,7 +629,9 @@ class Thread:
             )
             rest = (value.get("source"), value.get("step"), run)
             self._columns(row, utf8(decode_text(value["namespace"])), utf8(decode_text(value["checkpoint_id"])), rest)
-        elif row.refs or any(column is not None for column in row.columns):
+        elif row.refs or any(
+            column is not None for column in (row.columns[1:4] + row.columns[5:] if kind == "merge" else row.columns)
+        ):
             raise Damaged("it has index values")
 
     def _names(self, row: Row, value: Any) -> None:
@@ -712,7 +719,7 @@ class Thread:
             self.report.problems.append("removals: the last removal record states others")
 
     def _structure(self) -> None:
-        """Parents, replaced writes, branches."""
+        """Parents, replaced writes, branches, merges."""
         found: dict[tuple[str, str], Row] = {}
         for row in self.rows:
             if row.kind == 0 and row.value:
@@ -742,6 +749,46 @@ class Thread:
             elif row.kind == 1 and row.state != SKELETON:
                 self._replaced(row, latest, found)
         self._branches(by_id)
+        self._merges(found, by_id)
+
+    def _merges(self, found: dict[tuple[str, str], Row], by_id: dict[bytes, Row]) -> None:
+        """Second parents: earlier ones, that go back to the base as the first ones do."""
+        above: dict[int, list[Row]] = {}
+        for row in self.rows:
+            if row.kind == 0 and row.value:
+                namespace, _, name = self._place(row)
+                parent = None if name is None else found.get((namespace, name))
+                above[row.number] = [] if parent is None else [parent]
+        roots = {name: row for name, row in by_id.items() if row.kind == 0 and row.value and not self._place(row)[0]}
+        for row in (r for r in self.rows if r.kind == MERGE and r.value):
+            checkpoint, other = (roots.get(read_digest(row.value[key])) for key in ("checkpoint", "parent"))
+            if checkpoint is None or other is None or not above[checkpoint.number]:
+                self.problem(row, "its checkpoint has no two parents")
+                continue
+            first = above[checkpoint.number][0]
+            if checkpoint.number != row.number - 1 or max(first.number, other.number) >= checkpoint.number:
+                self.problem(row, "its checkpoint does not follow its parents, or is not directly before it")
+            places = [index("anchor", b"", utf8(self._place(each)[1])) for each in (checkpoint, other)]
+            if row.columns[:5] != (places[0], None, None, None, places[1]):
+                self.problem(row, "its columns are not those of its checkpoint and of what it merges")
+            if (other.columns[2] or 0) >= (checkpoint.columns[2] or 0):
+                self.problem(row, "its checkpoint is not listed behind what it merges")
+            if row.value["base"] is not None:
+                base = roots.get(read_digest(row.value["base"]))
+                if base is None or not all(self._goes_back(each, base, above) for each in (first, other)):
+                    self.problem(row, "its base is not where its parents come from")
+            above[checkpoint.number].append(other)
+
+    @staticmethod
+    def _goes_back(start: Row, to: Row, above: dict[int, list[Row]]) -> bool:
+        seen: set[int] = set()
+        todo = [start]
+        while todo:
+            row = todo.pop()
+            if row.number not in seen:
+                seen.add(row.number)
+                todo += above[row.number]
+        return to.number in seen
 
     def _traces(self) -> None:
         """Runs that start once, with what belongs to them; ends of what started before; links."""

@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
 from langgraph_wfstore.backends import packing
-from langgraph_wfstore.putting import CheckpointInput, WritesInput
+from langgraph_wfstore.putting import CheckpointInput, Merged, WritesInput
 from langgraph_wfstore.records import (
     BranchRecord,
     CallRecord,
@@ -29,6 +29,7 @@ from langgraph_wfstore.records import (
     EndRecord,
     Kind,
     LabelRecord,
+    MergeRecord,
     Ref,
     RemovalRecord,
     RunRecord,
@@ -77,6 +78,7 @@ def _put(
     parent: int | None,
     values: dict[str, Any],
     namespace: str = "",
+    merged: Merged | None = None,
     branch: str | None = None,
     **metadata: Any,
 ) -> None:
@@ -98,6 +100,7 @@ def _put(
         ts=f"2026-01-01T00:00:{number:02d}+00:00",
         metadata={"source": "loop", "step": number, "run_id": f"run-{number // 8}", **metadata},
         extra={"pending_sends": []} if number % 5 == 0 else {},
+        merged=merged,
         branch=branch,
     )
     store.put_checkpoint(thread, new, store.codec)
@@ -138,6 +141,31 @@ def _plain(store: WfStore) -> None:
         _put(store, "plain", number, number - 1, {"rows": rows[:number], "log": list(range(number))})
     _put(store, "plain", 31, 21, {"none": "a fork of what is kept"}, source="update")
     _write(store, "plain", 23, "late", (0, "log", ["not yet sealed"]))
+
+
+def build_merged(store: WfStore) -> None:
+    """The thread "merged": two lines that were merged into each other, a third one that has another beginning."""
+    for number, parent in ((1, None), (2, 1), (3, 2)):
+        _put(store, "merged", number, parent, {"state": number})
+    _put(store, "merged", 4, 1, {"state": 4}, source="fork", run_id="of the fork")
+    _merge(store, 5, 3, 4, base=1, branch="main")
+    _put(store, "merged", 6, 4, {"state": 6}, branch="fork-1")
+    _merge(store, 7, 6, 5, base=4, branch="fork-1")
+    _merge(store, 8, 5, 6, base=4, branch="main")
+    _put(store, "merged", 9, None, {"state": 9})
+    _merge(store, 10, 8, 9, base=None, branch="main")
+    _put(store, "merged", 11, 10, {"state": 11}, branch="main")
+    store.delete_for_runs(["of the fork"])
+
+
+def _merge(store: WfStore, number: int, parent: int, other: int, base: int | None, branch: str) -> None:
+    def record(of: int) -> bytes:
+        found = store.get("merged", "", f"c{of:04d}", store.codec).checkpoint
+        assert found is not None
+        return found.record_id
+
+    merged = Merged(f"c{other:04d}", record(other), None if base is None else record(base))
+    _put(store, "merged", number, parent, {"state": number}, merged=merged, branch=branch, source="update")
 
 
 def _chat(store: WfStore) -> None:
@@ -206,8 +234,8 @@ def end_note(begin: trace.Note, seq: int, values: Any = None, key: bytes | None 
 def keep(store: WfStore, thread: str, *notes: trace.Note, run: str | None = None) -> None:
     """Store notes of one run, and wait until they are."""
     known = store.views.of(thread)
-    store.views.note(known, trace.NoteBatch(notes[0], notes, None, run or notes[0].record.run_id))
-    store.views.push(known, wait=True)
+    store.views.notes.add(known, trace.NoteBatch(notes[0], notes, None, run or notes[0].record.run_id))
+    store.views.notes.push(known, wait=True)
 
 
 def _traced(store: WfStore) -> None:
@@ -300,6 +328,50 @@ CHECKPOINT = CheckpointRecord(
     parents=(("", "1e0"),),
 )
 FIRST = CheckpointRecord("", "1", None, None, (), (), None, 1, "", Ref("object", ID[7]), None, None, None, None, ())
+FULL_RUN: dict[str, Any] = {
+    "seq": 2**53,
+    "started": BEGAN,
+    "name": "größe",
+    "parent": "step" + PAIR,
+    "checkpoint_id": "",
+    "checkpoint_source": "fork",
+    "addressed": True,
+    "resumes": True,
+    "metadata_run_id": "m",
+    "durability": "exit",
+    "workflow": "sha256:" + "0" * 64,
+    "description": Ref("map", ID[0]),
+    "input": Ref("object", ID[1]),
+}
+FULL_STEP: dict[str, Any] = {
+    "started": BEGAN + 1,
+    "parent": "above",
+    "namespace": "parent:1|child:2",
+    "checkpoint_id": "1f0" + PAIR,
+    "path": "parent:1|child:2|node\udfff:t",
+    "node": "node\udfff",
+    "task_id": "t",
+    "number": -1,
+    "attempt": 2**60,
+    "triggers": ("", "b", "a", "\ud800"),
+    "cached": True,
+    "send": 0,
+    "input": Ref("list", ID[2]),
+}
+FULL_CALL: dict[str, Any] = {
+    "started": BEGAN,
+    "type": "model",
+    "step": "",
+    "parent": "above",
+    "name": "Model" + PAIR,
+    "provider": "p",
+    "model": "m\udc00",
+    "tool_call_id": "tc",
+    "parameters": Ref("object", ID[5]),
+    "tools": Ref("list", ID[4]),
+    "input": Ref("list", ID[3]),
+    "content": ID[6],
+}
 RECORDS: list[tuple[Kind, Any]] = [
     (Kind.CHECKPOINT, CHECKPOINT),
     (Kind.CHECKPOINT, FIRST),
@@ -321,68 +393,11 @@ RECORDS: list[tuple[Kind, Any]] = [
     (Kind.LABEL, LabelRecord(2, "plan " + PAIR)),
     (Kind.LABEL, LabelRecord(1, None)),
     (Kind.RUN, run_record("", started=0)),
-    (
-        Kind.RUN,
-        RunRecord(
-            run_id="run \ud800",
-            seq=2**53,
-            started=BEGAN,
-            name="größe",
-            parent="step" + PAIR,
-            checkpoint_id="",
-            checkpoint_source="fork",
-            addressed=True,
-            resumes=True,
-            metadata_run_id="m",
-            durability="exit",
-            workflow="sha256:" + "0" * 64,
-            description=Ref("map", ID[0]),
-            input=Ref("object", ID[1]),
-        ),
-    ),
+    (Kind.RUN, run_record("run \ud800", **FULL_RUN)),
     (Kind.STEP, step_record("r", "", 0)),
-    (
-        Kind.STEP,
-        StepRecord(
-            step_id="s",
-            run_id="run \ud800",
-            seq=1,
-            started=BEGAN + 1,
-            parent="above",
-            namespace="parent:1|child:2",
-            checkpoint_id="1f0" + PAIR,
-            path="parent:1|child:2|node\udfff:t",
-            node="node\udfff",
-            task_id="t",
-            number=-1,
-            attempt=2**60,
-            triggers=("", "b", "a", "\ud800"),
-            cached=True,
-            send=0,
-            input=Ref("list", ID[2]),
-        ),
-    ),
+    (Kind.STEP, step_record("run \ud800", "s", 1, **FULL_STEP)),
     (Kind.CALL, call_record("", "c", 0)),
-    (
-        Kind.CALL,
-        CallRecord(
-            call_id="c\ud800",
-            run_id="r",
-            seq=2**53 - 1,
-            started=BEGAN,
-            type="model",
-            step="",
-            parent="above",
-            name="Model" + PAIR,
-            provider="p",
-            model="m\udc00",
-            tool_call_id="tc",
-            parameters=Ref("object", ID[5]),
-            tools=Ref("list", ID[4]),
-            input=Ref("list", ID[3]),
-            content=ID[6],
-        ),
-    ),
+    (Kind.CALL, call_record("r", "c\ud800", 2**53 - 1, **FULL_CALL)),
     (Kind.END, EndRecord("run", "", "r", ID[0], 0, 0, "cancelled")),
     (
         Kind.END,
@@ -412,6 +427,8 @@ RECORDS: list[tuple[Kind, Any]] = [
         ),
     ),
     (Kind.END, EndRecord("step", "s", "r", ID[0], 0, 1, "ok", usage=Usage(None, None))),
+    (Kind.MERGE, MergeRecord(ID[1], ID[2], ID[3])),
+    (Kind.MERGE, MergeRecord(ID[4], ID[5], None)),
 ]
 BODIES = {
     Kind.CHECKPOINT: format.checkpoint_body,
@@ -420,6 +437,7 @@ BODIES = {
     Kind.REMOVAL: format.removal_body,
     Kind.SWITCH: format.switch_body,
     Kind.LABEL: format.label_body,
+    Kind.MERGE: format.merge_body,
     **dict.fromkeys(format.TRACE_KINDS, format.trace_record_body),
 }
 TEXTS = [
@@ -638,6 +656,9 @@ def main() -> None:
         found["file"] = {
             i.thread_id: {"records": i.records, "head": store.thread(i.thread_id).head} for i in store.threads()
         }
+    with WfStore.open(":memory:", lineage_secret=secrets().__next__) as store:
+        build_merged(store)
+        found["merged"] = {"records": store.threads()[0].records, "head": store.thread("merged").head}
     VECTORS.write_text(json.dumps(found, indent=1, ensure_ascii=True) + "\n", "utf-8")
 
 

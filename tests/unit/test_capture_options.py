@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from typing import Any
@@ -208,6 +209,41 @@ def test_a_stream_that_is_left_is_cancelled():
         assert [r.status for r in saver.store.thread("t").runs()] == ["cancelled"]
 
 
+async def left(saver: Any, mode: str, pause: float) -> list[str]:
+    """What the event loop is told when a stream is left in the middle."""
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(str(context.get("message"))))
+    model = ScriptedModel(answers=[says("a b c d e f", "m1")])
+
+    async def node(state: Log) -> Log:
+        return {"note": "".join([str(piece.content) async for piece in model.astream("go")])}
+
+    builder = StateGraph(Log).add_node("a", node).add_node("b", node).add_edge(START, "a").add_edge("a", "b")
+    async for _ in builder.compile(checkpointer=saver).astream({"log": []}, CONFIG, stream_mode=mode):
+        break
+    await asyncio.sleep(pause)
+    return told
+
+
+@pytest.mark.parametrize("pause", [0, 0.1])
+@pytest.mark.parametrize("mode", ["values", "updates", "messages"])
+def test_leaving_an_async_stream_logs_no_more_than_in_memory(
+    mode: Any, pause: float, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+):
+    caplog.set_level(logging.INFO)
+    logged = []
+    with WfStoreSaver(":memory:") as ours:
+        for saver in (InMemorySaver(), ours):
+            told = asyncio.run(left(saver, mode, pause))
+            gc.collect()
+            messages = sorted({(r.name, r.levelname, r.getMessage()) for r in caplog.records})
+            logged.append((told, messages, sorted(str(warning.message) for warning in recwarn)))
+            caplog.clear()
+            recwarn.clear()
+        assert logged[1] == logged[0]
+        assert [r.status for r in ours.store.thread("t").runs()] == ["cancelled"]
+
+
 def test_a_changed_graph_is_visible():
     with WfStoreSaver(":memory:") as saver:
         line_graph(saver, "a", "b", interrupt_before=["b"]).invoke({"log": []}, CONFIG)
@@ -277,6 +313,16 @@ def test_why_says_where_it_cannot_go_on():
         run(saver)
         saver.prune(["t"])
         assert any("oldest checkpoint" in link.label for link in saver.store.thread("t").why(index=0).unknown)
+
+
+async def test_closing_a_saver_ends_the_threads_that_its_capture_used():
+    before = set(threading.enumerate())
+    saver = WfStoreSaver(":memory:")
+    graph = agent_graph(saver, scripted(), search)
+    await asyncio.gather(*(graph.ainvoke(asked(), {"configurable": {"thread_id": f"t{n}"}}) for n in range(8)))
+    assert [t for t in set(threading.enumerate()) - before if t.name.startswith("wfstore_")]
+    saver.close()
+    assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("wfstore_")]
 
 
 def test_a_sub_graph_that_saves_nothing_holds_nobody_back():

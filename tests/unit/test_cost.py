@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.graph import START, StateGraph
 from rich.console import Console
 
@@ -44,14 +42,9 @@ class Wrapping(ScriptedModel):
 
     inner: Any = None
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=self.inner.invoke(messages))])
+    def _next(self, messages: Sequence[BaseMessage]) -> AIMessage:
+        answer: AIMessage = self.inner.invoke(messages)
+        return answer
 
 
 def test_of_models_inside_each_other_the_inner_one_is_paid_for(saver: WfStoreSaver):
