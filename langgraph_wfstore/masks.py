@@ -66,6 +66,8 @@ def is_message(value: Any) -> bool:
 
 def type_of(value: Any) -> str:
     """Module and qualified name of a value's class; of a message, those of LangChain's class that it derives from."""
+    if isinstance(stored := getattr(value, "type_name", None), str) and hasattr(value, "payload"):
+        return stored.replace(":", ".")  # a placeholder of the serializer's
     cls = type(value)
     known = (c for c in cls.__mro__ if is_message(value) and f"{c.__module__}.".startswith(_KNOWN))
     found = next(known, cls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -218,7 +219,9 @@ class Chooser:
         holding = set()
         if self._asked.messages:
             holding = {n for n in leaves if self._sought.learn(self._values.of(n), all_of_them=False)}
-        channels = self._channels_of(holding | self._numbers) if self._sought.texts else frozenset()
+        known = holding | self._numbers
+        self._sought.hashes |= {hashlib.sha256(self._content.rows[n].data).hexdigest() for n in known if self._sought}
+        channels = self._channels_of(known) if self._sought.texts else frozenset()
         loose = self._leaves_of(channels)
         for number in leaves:
             if number not in self._numbers and self._holds(self._values.of(number), channels, number in loose):

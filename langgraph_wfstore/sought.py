@@ -22,6 +22,7 @@ class Sought:
     Attributes:
         texts: what those say that say nothing but a text.
         tool_calls: ids of tool calls, whose results and whose requests are sought.
+        hashes: SHA-256 of their bytes, hexadecimal, by which a record may say what it left out.
         met: the ids that were met.
     """
 
@@ -29,6 +30,7 @@ class Sought:
         self.ids = set(ids)
         self.texts: set[str] = set()
         self.tool_calls: set[str] = set()
+        self.hashes: set[str] = set()
         self.met: set[str] = set()
         self._said: set[bytes] = set()
         self._said_without_id: set[bytes] = set()
@@ -91,8 +93,10 @@ class Sought:
         return said in self._said_without_id or (name is None and said in self._said)
 
     def _is_dict(self, part: Mapping[Any, Any]) -> bool:
-        """Whether this is a message as a dict."""
-        name = part.get("id")
+        """Whether this is a message as a dict, or what stands in the place of one that was too large to be recorded."""
+        name, key = part.get("id"), part.get("sha256")
+        if isinstance(key, str) and key in self.hashes:
+            return True
         if "content" not in part:
             return False
         if isinstance(name, str):

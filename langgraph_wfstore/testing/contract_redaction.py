@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,6 +171,15 @@ class RedactionContract(Contract):
         assert found["__start__"] == {"messages": Redacted(found["__start__"]["messages"].id, "builtins.str")}
         assert found["pair"] == (Redacted(found["pair"][0].id, "builtins.tuple"),)
         assert found["elsewhere"] == SECRET
+
+    def test_a_hash_of_a_message_that_was_too_large_to_be_recorded_goes(self, api: Api, saver: WfStoreSaver) -> None:
+        message = HumanMessage(f"{SECRET} " + "x" * 90, id="a")
+        key = hashlib.sha256(saver.store.codec.element(message).data).hexdigest()
+        put_values(api, {"messages": [message] * 3, "seen": {"wfstore.truncated": {"why": "too large", "sha256": key}}})
+        assert holds(saver.store, key)
+        saver.store.redact(THREAD, messages=["a"])
+        assert not holds(saver.store, key)
+        assert_sound(saver, THREAD)
 
     def test_a_text_that_became_a_message_goes_where_it_was_given_as_text(self, api: Api, saver: WfStoreSaver) -> None:
         stored = put_values(api, {"messages": [HumanMessage(SECRET, id="a")], "elsewhere": f"{SECRET}!"})[0]
@@ -419,6 +430,32 @@ class RedactionContract(Contract):
         assert (found.id, found.value) == (asked.id, TEXT)
         api.invoke(graph, Command(resume="yes"), config_of())
         assert api.get_state(graph, config_of()).next == ()
+        assert_sound(saver, THREAD)
+
+    def test_a_redaction_beside_a_run_harms_neither(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
+        graph = chat_graph(saver)
+        api.invoke(graph, long_message(0), config_of())
+        other = reopen()
+        failures: list[BaseException] = []
+
+        def goes_on() -> None:
+            try:
+                for number in range(1, 8):
+                    chat_graph(other).invoke(long_message(number), config_of())
+            except BaseException as error:  # noqa: BLE001 - looked at below
+                failures.append(error)
+
+        runner = threading.Thread(target=goes_on)
+        runner.start()
+        for number in range(4):
+            saver.store.redact(THREAD, messages=[f"re-h{number}"])
+        runner.join()
+        assert not failures
+        saver.store.redact(THREAD, where=lambda value: isinstance(value, str) and "re: message" in value)
+        assert not holds(saver.store, "re: message")
+        found = api.get_state(graph, config_of()).values["messages"]
+        assert [item.id for item in found] == [f"{who}{n}" for n in range(8) for who in ("h", "re-h")]
+        assert contents(found)[1::2] == [TEXT] * 8 and TEXT not in contents(found)[::2]
         assert_sound(saver, THREAD)
 
     # the chain
