@@ -58,7 +58,7 @@ class CheckpointInfo:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The channel values."""
+        """The channel values; DecodeError if one cannot be read."""
         return self._stored.values
 
 
