@@ -111,7 +111,8 @@ class _Why:
 
     def _element(self, place: Place, at: int, name: bytes) -> Link:
         item = self._evidence.items.element(*place, at)
-        name = redacted_key(item) or name
+        key = redacted_key(item)  # where its line goes back to before it was redacted
+        name = name if key is None or self._origins.of_element(key) is None else key
         if is_message(item):
             return self._message(item, name)
         root = Link("value", None, f"{self._channel}[{at}]", {"value": shortened(repr(item))})
@@ -145,7 +146,10 @@ class _Why:
         origins = self._of_merged.setdefault(other, Origins(self._evidence, other, self._channel))
         channel = merge.channels.get(self._channel)
         ref = None if channel is None else channel.value
+        key = redacted_key(item)
         origin = origins.of_whole(ref) if name is None else origins.of_element(name)
+        if origin is None and key is not None:
+            origin = origins.of_element(key)
         if origin is None:
             link.links.append(Link("unknown", None, "unknown: what was merged does not have it, so the merge made it"))
         else:

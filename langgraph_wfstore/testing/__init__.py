@@ -43,6 +43,7 @@ from .contract_pruning import (
     PrunePolicyContract,
     RetentionFloorContract,
 )
+from .contract_redacted_branches import RedactedBranchesContract
 from .contract_redaction import RedactionContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
@@ -94,6 +95,7 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteForRunsContract,
     PruneContract,
     RedactionContract,
+    RedactedBranchesContract,
     PrunePolicyContract,
     PruneBranchesContract,
     PruneGraphsContract,
