@@ -48,7 +48,9 @@ def test_with_a_serializer_of_ones_own(tmp_path):
         assert saver.store.thread("t").verify().ok
 
 
-@pytest.mark.parametrize("serde", [WfSerializer(), WfSerializer(strict=True), JsonPlusSerializer()], ids=["ours", "strict", "langgraph"])
+@pytest.mark.parametrize(
+    "serde", [WfSerializer(), WfSerializer(strict=True), JsonPlusSerializer()], ids=["ours", "strict", "langgraph"]
+)
 def test_a_placeholder_is_read_as_it_was_written(serde):
     value = {"a": [Redacted("sha256:" + "0" * 64, "builtins.str")]}
     assert serde.loads_typed(serde.dumps_typed(value)) == value
