@@ -39,16 +39,16 @@ class Child:
                 return True
             self.said += block
 
-    def listen_for_a_word(self) -> bool:
-        """Waits until the child says something; True if it ended instead."""
-        while not self.said:
+    def listen_for_lines(self, count: int) -> bool:
+        """Waits until the child has said so many lines, however long that takes it; True if it ended instead."""
+        while self.said.count(b"\n") < count:
             if select.select([self.pipe], [], [], PATIENCE)[0]:
                 block = os.read(self.pipe, 1 << 16)
                 if not block:
                     return True
                 self.said += block
             else:
-                raise AssertionError(f"the child has said nothing for {PATIENCE} s")
+                raise AssertionError(f"the child has said nothing more for {PATIENCE} s")
         return False
 
     def kill(self) -> None:
