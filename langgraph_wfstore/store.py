@@ -32,7 +32,6 @@ from .putting import (
     plan_writes,
 )
 from .reading import StoredCheckpoint
-from .redaction import RedactReport, redact, selection_of
 from .views import Views
 
 if TYPE_CHECKING:
@@ -379,21 +378,6 @@ class WfStore:
             ConflictError: the target exists.
         """
         retention.copy_thread(self.views, source_id, target_id)
-
-    def redact(
-        self,
-        thread_id: str,
-        *,
-        channels: Iterable[str] | None = None,
-        messages: Iterable[str] | None = None,
-        where: Callable[[Any], object] | None = None,
-        calls: Iterable[str] | None = None,
-        reason: str = "",
-        dry_run: bool = False,
-    ) -> RedactReport:
-        """Remove the content of chosen values of a thread and its copies, for good; see `Thread.redact`."""
-        selection = selection_of(channels, messages, where, calls)
-        return redact(self.views, self.codec, checked_thread_id(thread_id), selection, reason, dry_run)
 
     # ------------------------------------------------------------------ the whole store
 

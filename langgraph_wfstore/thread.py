@@ -24,7 +24,7 @@ from .merge import Merge, merge
 from .merging import Resolve
 from .prices import Pricer
 from .reading import StoredCheckpoint
-from .redaction import RedactReport
+from .redaction import RedactReport, redact, selection_of
 from .traces import Traces
 from .why import why
 
@@ -342,15 +342,8 @@ class Thread:
             ValueError: nothing is asked for.
             whatever `where` raises. Nothing was changed then.
         """
-        return self.store.redact(
-            self.thread_id,
-            channels=channels,
-            messages=messages,
-            where=where,
-            calls=calls,
-            reason=reason,
-            dry_run=dry_run,
-        )
+        selection = selection_of(channels, messages, where, calls)
+        return redact(self.store.views, self.store.codec, self.thread_id, selection, reason, dry_run)
 
     def verify(self, expect_head: str | None = None) -> verify.VerifyReport:
         """Recompute everything that can be recomputed: records, links, seals, objects, lists, indexes.

@@ -93,7 +93,7 @@ class RedactionContract(Contract):
 
     def test_channels_go_in_every_namespace(self, api: Api, saver: WfStoreSaver) -> None:
         nested_graph(saver).invoke({"log": ["in"]}, config_of())
-        saver.store.redact(THREAD, channels=["log"])
+        saver.store.thread(THREAD).redact(channels=["log"])
         for found in api.list(config_of(ns=None)):
             for item in found.checkpoint["channel_values"].get("log", ()):
                 assert is_redacted(item)
@@ -111,7 +111,7 @@ class RedactionContract(Contract):
             }
 
         stored = put_values(api, state(0), state(1))
-        saver.store.redact(THREAD, channels=["elements", "packs", "run", "map", "dict"])
+        saver.store.thread(THREAD).redact(channels=["elements", "packs", "run", "map", "dict"])
         assert not holds(saver.store, SECRET)
         for number, config in enumerate(stored):
             found = values_of(api, config)
@@ -128,7 +128,7 @@ class RedactionContract(Contract):
         api.invoke(graph, {"messages": [HumanMessage("and now?", id="h2")]}, config_of())
         first = api.get_state(graph, config_of()).values["messages"][0]
         assert holds(saver.store, SECRET)
-        report = saver.store.redact(THREAD, messages=[first.id])
+        report = saver.store.thread(THREAD).redact(messages=[first.id])
         assert not holds(saver.store, SECRET), report
         thread = saver.store.thread(THREAD)
         assert SECRET not in repr([(run.input, run.description) for run in thread.runs()])
@@ -144,7 +144,7 @@ class RedactionContract(Contract):
             return {"messages": [HumanMessage("x" * 100, id="a"), AIMessage(text + "y" * 100, id="b")], "n": text}
 
         stored = put_values(api, state(f"{SECRET} 1"), state(f"{SECRET} 2"))
-        saver.store.redact(THREAD, messages=["b"])
+        saver.store.thread(THREAD).redact(messages=["b"])
         for number, config in enumerate(stored, 1):
             found = values_of(api, config)
             assert contents(found["messages"]) == ["x" * 100, TEXT]
@@ -164,7 +164,7 @@ class RedactionContract(Contract):
         }
         found = values_of(api, put_values(api, state)[0])
         assert found == state
-        saver.store.redact(THREAD, messages=["a"])
+        saver.store.thread(THREAD).redact(messages=["a"])
         found = values_of(api, config_of())
         assert contents(found["messages"]) == [TEXT, SECRET] or contents(found["messages"]) == [TEXT, TEXT]  # one pack
         assert all(is_redacted(found[name]) for name in ("as dict", "without id"))
@@ -177,7 +177,7 @@ class RedactionContract(Contract):
         key = hashlib.sha256(saver.store.codec.element(message).data).hexdigest()
         put_values(api, {"messages": [message] * 3, "seen": {"wfstore.truncated": {"why": "too large", "sha256": key}}})
         assert holds(saver.store, key)
-        saver.store.redact(THREAD, messages=["a"])
+        saver.store.thread(THREAD).redact(messages=["a"])
         assert not holds(saver.store, key)
         assert_sound(saver, THREAD)
 
@@ -185,7 +185,7 @@ class RedactionContract(Contract):
         stored = put_values(api, {"messages": [HumanMessage(SECRET, id="a")], "elsewhere": f"{SECRET}!"})[0]
         writes = [("messages", SECRET), ("messages", [SECRET]), ("elsewhere", [f"{SECRET}?"])]
         api.put_writes(stored, writes, "input")
-        saver.store.redact(THREAD, messages=["a"])
+        saver.store.thread(THREAD).redact(messages=["a"])
         written = {(channel, type(value)) for _, channel, value in api.read(stored).pending_writes or ()}
         assert written == {("messages", Redacted), ("messages", list), ("elsewhere", list), ("elsewhere", str)}
         assert values_of(api, stored)["elsewhere"] == f"{SECRET}!"
@@ -199,7 +199,7 @@ class RedactionContract(Contract):
         builder = StateGraph(Log).add_node("repeats", repeats).add_edge(START, "repeats")
         api.invoke(builder.compile(saver), {"log": [SECRET], "note": "kept"}, config_of())
         api.invoke(builder.compile(saver), {"log": [f"{n} {SECRET} " + "x" * 90 for n in range(9)]}, config_of())
-        saver.store.redact(THREAD, channels=["log"])
+        saver.store.thread(THREAD).redact(channels=["log"])
         assert not holds(saver.store, SECRET)
         assert api.read(config_of()).checkpoint["channel_values"]["note"] == "a note"
         assert_sound(saver, THREAD)
@@ -216,7 +216,7 @@ class RedactionContract(Contract):
 
         assert held()
         secret = saver.store.views.tail(THREAD).row.secret
-        saver.store.redact(THREAD, channels=["messages"])
+        saver.store.thread(THREAD).redact(channels=["messages"])
         assert not held()
         assert not [part for part in parts(saver.store) if part == secret]
 
@@ -230,7 +230,7 @@ class RedactionContract(Contract):
             "kept": "another text",
         }
         put_values(api, state)
-        saver.store.redact(THREAD, where=lambda value: isinstance(value, str) and SECRET[:20] in value)
+        saver.store.thread(THREAD).redact(where=lambda value: isinstance(value, str) and SECRET[:20] in value)
         assert not holds(saver.store, SECRET[:20])
         found = values_of(api, config_of())
         assert found.pop("kept") == "another text"
@@ -242,7 +242,7 @@ class RedactionContract(Contract):
         put_values(api, {"a": SECRET})
         before = everything(saver.store)
         with pytest.raises(ZeroDivisionError):
-            saver.store.redact(THREAD, where=lambda value: 1 // 0)
+            saver.store.thread(THREAD).redact(where=lambda value: 1 // 0)
         assert everything(saver.store) == before and values_of(api, config_of()) == {"a": SECRET}
 
     def test_metadata_that_go_are_made_up_for_by_the_record(self, api: Api, saver: WfStoreSaver) -> None:
@@ -252,7 +252,7 @@ class RedactionContract(Contract):
             api.invoke(graph, {"log": [f"in {number}"]}, config)
         before = api.list(config_of())
         state = api.get_state(graph, config_of()).values
-        saver.store.redact(THREAD, where=lambda value: value == SECRET)
+        saver.store.thread(THREAD).redact(where=lambda value: value == SECRET)
         assert not holds(saver.store, SECRET)
         after = api.list(config_of())
         kept = {"source", "step", "parents", "run_id", "counters_since_delta_snapshot"}
@@ -284,7 +284,7 @@ class RedactionContract(Contract):
         saver.store.views.forget(saver.store.views.of(THREAD))
         api.on(reopen()).put(first, checkpoint_of({"b": SECRET}))
         assert len([row for row in saver.store.backend.all_objects(1) if SECRET.encode() in row.data]) == 2
-        saver.store.redact(THREAD, channels=["a"])
+        saver.store.thread(THREAD).redact(channels=["a"])
         assert not holds(saver.store, SECRET)
         assert_sound(saver, THREAD)
 
@@ -296,7 +296,7 @@ class RedactionContract(Contract):
             ]
 
         put_values(api, {"a": numbers(1000, 9), "b": numbers(1000, 12), "c": numbers(5000, 9)})
-        saver.store.redact(THREAD, channels=["a"])
+        saver.store.thread(THREAD).redact(channels=["a"])
         found = values_of(api, config_of())
         assert [type(item) for item in found["b"]] == [Redacted] and found["c"] == numbers(5000, 9)
         pieces = [row for row in saver.store.backend.all_objects(1) if row.tag.startswith("chunk/")]
@@ -309,7 +309,7 @@ class RedactionContract(Contract):
         for thread_id in (THREAD, "other"):
             put_values(api, {"a": SECRET}, thread_id=thread_id)
         api.copy_thread(THREAD, "copy")
-        report = saver.store.redact("copy", channels=["a"])
+        report = saver.store.thread("copy").redact(channels=["a"])
         assert report.threads == (THREAD, "copy") and report.records == 4
         assert is_redacted(values_of(api, config_of())["a"]) and is_redacted(values_of(api, config_of("copy"))["a"])
         assert values_of(api, config_of("other")) == {"a": SECRET}
@@ -321,9 +321,9 @@ class RedactionContract(Contract):
     def test_a_dry_run_changes_nothing_and_says_the_same(self, api: Api, saver: WfStoreSaver) -> None:
         put_values(api, {"a": SECRET, "b": "kept"})
         before = everything(saver.store)
-        dry = saver.store.redact(THREAD, channels=["a"], dry_run=True)
+        dry = saver.store.thread(THREAD).redact(channels=["a"], dry_run=True)
         assert everything(saver.store) == before and values_of(api, config_of())["a"] == SECRET
-        done = saver.store.redact(THREAD, channels=["a"])
+        done = saver.store.thread(THREAD).redact(channels=["a"])
         assert (dry.dry_run, done.dry_run) == (True, False)
         assert (dry.objects, dry.bytes, dry.records) == (done.objects, done.bytes, done.records)
         assert str(dry).startswith("would redact 1 objects") and str(done).startswith("redacted 1 objects")
@@ -331,25 +331,25 @@ class RedactionContract(Contract):
     def test_what_is_not_there_is_named_and_nothing_is_recorded(self, api: Api, saver: WfStoreSaver) -> None:
         put_values(api, {"a": SECRET})
         head = saver.store.thread(THREAD).head
-        report = saver.store.redact(THREAD, channels=["b"], messages=["m"])
+        report = saver.store.thread(THREAD).redact(channels=["b"], messages=["m"])
         assert (report.objects, report.missed, saver.store.thread(THREAD).head) == (0, ("b", "m"), head)
         with pytest.raises(CallNotFoundError, match="no-such-call"):
-            saver.store.redact(THREAD, calls=["no-such-call"])
+            saver.store.thread(THREAD).redact(calls=["no-such-call"])
         with pytest.raises(ThreadNotFoundError):
-            saver.store.redact("no such thread", channels=["a"])
+            saver.store.thread("no such thread").redact(channels=["a"])
         with pytest.raises(ValueError, match="nothing to redact"):
-            saver.store.redact(THREAD, reason="nothing")
+            saver.store.thread(THREAD).redact(reason="nothing")
         with pytest.raises(TypeError, match="list"):
-            saver.store.redact(THREAD, channels="a")
+            saver.store.thread(THREAD).redact(channels="a")
         assert values_of(api, config_of()) == {"a": SECRET}
 
     def test_redacting_again_finds_nothing_left(self, api: Api, saver: WfStoreSaver) -> None:
         graph = chat_graph(saver)
         for number in range(3):
             api.invoke(graph, says_human(number), config_of())
-        assert saver.store.redact(THREAD, messages=["h1"]).objects > 0
+        assert saver.store.thread(THREAD).redact(messages=["h1"]).objects > 0
         api.invoke(graph, says_human(3), config_of())  # which puts the message back as it is read now
-        assert saver.store.redact(THREAD, messages=["h1"]).objects == 0
+        assert saver.store.thread(THREAD).redact(messages=["h1"]).objects == 0
 
     # going on
 
@@ -357,7 +357,7 @@ class RedactionContract(Contract):
         graph = chat_graph(saver)
         for number in range(3):
             api.invoke(graph, long_message(number), config_of())
-        saver.store.redact(THREAD, messages=["h1", "re-h1"])
+        saver.store.thread(THREAD).redact(messages=["h1", "re-h1"])
         for each in (api, api.on(reopen())):
             other = chat_graph(each.saver)
             number = len(each.get_state(other, config_of()).values["messages"]) // 2
@@ -372,7 +372,7 @@ class RedactionContract(Contract):
         put_values(api, {"a": SECRET})
         assert values_of(other, config_of()) == {"a": SECRET}
         other.put_writes(api.read(config_of()).config, [("b", SECRET)], "task of the other")
-        saver.store.redact(THREAD, where=lambda value: value == SECRET)
+        saver.store.thread(THREAD).redact(where=lambda value: value == SECRET)
         assert is_redacted(values_of(other, config_of())["a"])
         assert all(is_redacted(value) for _, _, value in other.read(config_of()).pending_writes or ())
         other.put(other.read(config_of()).config, checkpoint_of({"a": "new"}))
@@ -383,7 +383,7 @@ class RedactionContract(Contract):
         text = SECRET * 100
         stored = put_values(api, {"large": text, "small": SECRET})
         ids = {row.id for row in saver.store.backend.all_objects(1)}
-        saver.store.redact(THREAD, channels=["large", "small"])
+        saver.store.thread(THREAD).redact(channels=["large", "small"])
         api.put(stored[-1], checkpoint_of({"large": text, "small": SECRET}))
         assert values_of(api, config_of()) == {"large": text, "small": SECRET}
         assert is_redacted(values_of(api, stored[0])["large"])
@@ -394,7 +394,7 @@ class RedactionContract(Contract):
     def test_what_stays_is_still_stored_once(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
         kept = [f"kept {n} " + "x" * 100 for n in range(50)]
         put_values(api, {"kept": kept, "a": SECRET})
-        saver.store.redact(THREAD, channels=["a"])
+        saver.store.thread(THREAD).redact(channels=["a"])
         for each in (api, api.on(reopen())):
             found = each.read(config_of())
             before = saver.store.stats()["objects"]
@@ -406,7 +406,7 @@ class RedactionContract(Contract):
 
     def test_an_unchanged_channel_keeps_its_reference_to_what_was_redacted(self, api: Api, saver: WfStoreSaver) -> None:
         first = put_values(api, {"a": SECRET, "b": 1})[0]
-        saver.store.redact(THREAD, channels=["a"])
+        saver.store.thread(THREAD).redact(channels=["a"])
         found = values_of(api, first)
         api.put(first, checkpoint_of({**found, "b": 2}, {"a": 1, "b": 2}), metadata_of(1), {"b": 2})
         assert values_of(api, config_of()) == {**found, "b": 2}
@@ -414,7 +414,7 @@ class RedactionContract(Contract):
 
     def test_a_placeholder_can_be_put_back_and_is_read_as_it_is(self, api: Api, saver: WfStoreSaver) -> None:
         first = put_values(api, {"a": SECRET, "list": [f"{SECRET} {n}" + "x" * 90 for n in range(9)]})[0]
-        saver.store.redact(THREAD, channels=["a", "list"])
+        saver.store.thread(THREAD).redact(channels=["a", "list"])
         found = values_of(api, first)
         again = {**found, "inside": {"deep": [found["a"], (found["a"],)]}}
         api.put(first, checkpoint_of(again, dict.fromkeys(again, 2)))
@@ -425,7 +425,7 @@ class RedactionContract(Contract):
         graph = asking_graph(saver, SECRET)
         api.invoke(graph, {"log": ["in"]}, config_of())
         (asked,) = api.get_state(graph, config_of()).interrupts
-        saver.store.redact(THREAD, where=lambda value: value == SECRET)
+        saver.store.thread(THREAD).redact(where=lambda value: value == SECRET)
         (found,) = api.get_state(graph, config_of()).interrupts
         assert (found.id, found.value) == (asked.id, TEXT)
         api.invoke(graph, Command(resume="yes"), config_of())
@@ -448,10 +448,10 @@ class RedactionContract(Contract):
         runner = threading.Thread(target=goes_on)
         runner.start()
         for number in range(4):
-            saver.store.redact(THREAD, messages=[f"re-h{number}"])
+            saver.store.thread(THREAD).redact(messages=[f"re-h{number}"])
         runner.join()
         assert not failures
-        saver.store.redact(THREAD, where=lambda value: isinstance(value, str) and "re: message" in value)
+        saver.store.thread(THREAD).redact(where=lambda value: isinstance(value, str) and "re: message" in value)
         assert not holds(saver.store, "re: message")
         found = api.get_state(graph, config_of()).values["messages"]
         assert [item.id for item in found] == [f"{who}{n}" for n in range(8) for who in ("h", "re-h")]
@@ -466,12 +466,12 @@ class RedactionContract(Contract):
             config: Any = {**config_of(), "metadata": {"run_id": f"run {number}"}}
             api.invoke(graph, {"log": [f"{SECRET} {number}"], "note": SECRET}, config)
         api.copy_thread(THREAD, "copy")
-        saver.store.redact(THREAD, channels=["note"])
+        saver.store.thread(THREAD).redact(channels=["note"])
         before = {name: saver.store.thread(name).verify().redacted for name in (THREAD, "copy")}
         assert before[THREAD] == before["copy"] > 0
         api.delete_for_runs(["run 1"])
         assert_sound(saver, THREAD, "copy")
-        saver.store.redact("copy", channels=["log"])
+        saver.store.thread("copy").redact(channels=["log"])
         api.prune([THREAD])
         assert_sound(saver, THREAD, "copy")
         api.invoke(graph, {"log": ["after"]}, config_of("copy"))
@@ -487,7 +487,7 @@ class RedactionContract(Contract):
             api.invoke(graph, {"log": [f"{SECRET} {number}"]}, config_of())
         api.copy_thread(THREAD, "copy")
         api.prune([THREAD])
-        saver.store.redact(THREAD, where=lambda value: isinstance(value, str) and SECRET in value)
+        saver.store.thread(THREAD).redact(where=lambda value: isinstance(value, str) and SECRET in value)
         assert not holds(saver.store, SECRET)
         for name in (THREAD, "copy"):
             log = api.get_state(graph, config_of(name)).values["log"]
@@ -503,7 +503,7 @@ class RedactionContract(Contract):
         api.put(first, checkpoint_of({"b": 1}, {"b": 1, "log": 2}), metadata_of(1, **counters))
         api.copy_thread(THREAD, "copy")
         api.prune([THREAD])  # the first checkpoint is hidden: the delta channel is rebuilt from it
-        saver.store.redact(THREAD, channels=["a"])
+        saver.store.thread(THREAD).redact(channels=["a"])
         assert [saver.store.thread(name).verify().redacted for name in (THREAD, "copy")] == [1, 1]
         api.delete_thread("copy")
         report = saver.store.thread(THREAD).verify()
@@ -512,7 +512,7 @@ class RedactionContract(Contract):
     def test_verify_prints_what_was_redacted(self, api: Api, saver: WfStoreSaver) -> None:
         put_values(api, {"a": SECRET})
         assert "redacted" not in str(saver.store.thread(THREAD).verify())
-        saver.store.redact(THREAD, channels=["a"])
+        saver.store.thread(THREAD).redact(channels=["a"])
         assert "1 values redacted" in str(saver.store.thread(THREAD).verify())
 
     def test_why_still_knows_what_came_from_where(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
@@ -536,7 +536,7 @@ class RedactionContract(Contract):
 
         graph = StateGraph(MessagesState).add_node("bot", bot).add_edge(START, "bot").compile(saver)
         api.invoke(graph, {"messages": [("user", SECRET)]}, config_of())
-        saver.store.redact(THREAD, channels=["messages"])
+        saver.store.thread(THREAD).redact(channels=["messages"])
         assert not holds(saver.store, SECRET)
         api.invoke(graph, {"messages": [("user", "next")]}, config_of())
         found = api.get_state(graph, config_of()).values["messages"]

@@ -198,8 +198,8 @@ def _redacted(saver: WfStoreSaver) -> None:
         checkpoint = checkpoint_of(values, dict.fromkeys(values, number + 1))
         config = saver.put(config, checkpoint, metadata_of(number), checkpoint["channel_versions"])
         saver.put_writes(config, [("plain", f"write {number}")], f"task {number}")
-    saver.store.redact(
-        "redacted", channels=["elements", "small", "run", "plain"], where=lambda value: value == "a note"
+    saver.store.thread("redacted").redact(
+        channels=["elements", "small", "run", "plain"], where=lambda value: value == "a note"
     )
     saver.copy_thread("redacted", "redacted copy")
     saver.prune(["redacted copy"])

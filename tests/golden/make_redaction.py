@@ -77,9 +77,9 @@ def build(store: WfStore) -> None:
         }
         make_golden._put(store, thread, number, number - 1 or None, state)
         make_golden._write(store, thread, number, "task", (0, "log", f"{SECRET} {number}"), (1, "kept", [number]))
-    store.redact(thread, messages=["h3"], reason="größe \ud800")
+    store.thread(thread).redact(messages=["h3"], reason="größe \ud800")
     store.copy_thread(thread, "copy")
-    store.redact("copy", channels=["small", "run", "log", "map"])
+    store.thread("copy").redact(channels=["small", "run", "log", "map"])
     make_golden._put(store, thread, 5, 4, {"messages": [HumanMessage(f"{SECRET} again", id="h3")], "kept": ["kept"]})
     store.thread(thread).create_branch("kept", "c0002")
     store.prune([thread])

@@ -96,9 +96,9 @@ class Model:
                 if of in self.threads:
                     chosen |= set(marks_of(values.get(channel)))
                     chosen |= {m for _, name, value in writes if name == channel for m in marks_of(value)}
-            self.store.redact(thread, channels=[channel])
+            self.store.thread(thread).redact(channels=[channel])
         else:
-            self.store.redact(thread, where=lambda v: isinstance(v, str) and any(mark in v for mark in chosen))
+            self.store.thread(thread).redact(where=lambda v: isinstance(v, str) and any(mark in v for mark in chosen))
         self.gone |= chosen
 
     def copy(self) -> None:

@@ -76,7 +76,7 @@ def test_nothing_of_what_was_redacted_is_left_in_the_file_or_its_log(tmp_path: P
         kept = {text[:30].encode() for text in texts["t1"] if text}
         assert left(path, gone) == gone
         for name in ("t3", "t7"):
-            saver.store.redact(name, channels=["list"])
+            saver.store.thread(name).redact(channels=["list"])
         assert (left(path, gone), left(path, kept)) == (set(), kept)
     assert (left(path, gone), left(path, kept)) == (set(), kept)
 
@@ -93,7 +93,7 @@ def test_nothing_of_the_compressed_bytes_and_of_the_secret_is_left(tmp_path: Pat
         # An object that does not fit into a page lies in several; its beginning lies in one.
         marks = {data[:100] for (data,) in rows if len(data) > 100 and b"mark" not in data}
         assert left(path, marks) == marks and len(marks) > 5 and left(path, [secret]) == {secret}
-        saver.store.redact("t3", channels=["list"])
+        saver.store.thread("t3").redact(channels=["list"])
         assert left(path, {*marks, secret}) == set()
         with sqlite3.connect(path) as db:
             counts = db.execute(

@@ -39,7 +39,7 @@ def test_with_a_serializer_of_ones_own(tmp_path):
     with WfStoreSaver(tmp_path / "agent.db", serde=JsonPlusSerializer()) as saver:
         state = {"text": SECRET, "messages": [HumanMessage(SECRET, id="a")], "kept": [HumanMessage("kept", id="b")]}
         first = put(saver, state)
-        saver.store.redact("t", channels=["text"], messages=["a"])
+        saver.store.thread("t").redact(channels=["text"], messages=["a"])
         found = values(saver)
         assert isinstance(found["text"], Redacted) and found["kept"] == state["kept"]
         assert [(m.id, m.content) for m in found["messages"]] == [("a", TEXT)]
@@ -60,13 +60,13 @@ def test_a_placeholder_is_read_as_it_was_written(serde):
 def test_objects_that_cannot_be_looked_into_are_counted(tmp_path, monkeypatch):
     with WfStoreSaver(tmp_path / "agent.db") as saver:
         put(saver, {"model": samples.Model(child=samples.Child(), count=3), "text": SECRET})
-        assert saver.store.redact("t", where=lambda value: value == 3, dry_run=True).objects == 1
+        assert saver.store.thread("t").redact(where=lambda value: value == 3, dry_run=True).objects == 1
     monkeypatch.delattr(samples, "Model")
     with WfStore.open(tmp_path / "agent.db") as store:
-        report = store.redact("t", where=lambda value: value == 3, dry_run=True)
+        report = store.thread("t").redact(where=lambda value: value == 3, dry_run=True)
         assert (report.objects, report.unread) == (0, 1)
         assert "1 objects could not be looked into" in str(report)
-        assert store.redact("t", channels=["model"]).unread == 0
+        assert store.thread("t").redact(channels=["model"]).unread == 0
         found = store.get("t", "", None, store.codec).checkpoint
         assert found is not None and found.values["model"].type == "serde_samples.Model"
 
@@ -79,7 +79,7 @@ def test_errors_that_quote_a_message_are_counted_and_stay():
         graph = StateGraph(MessagesState).add_node("fails", fails).add_edge(START, "fails").compile(saver)
         with pytest.raises(ValueError, match="cannot answer"):
             graph.invoke({"messages": [HumanMessage(SECRET, id="a")]}, CONFIG)
-        report = saver.store.redact("t", messages=["a"])
+        report = saver.store.thread("t").redact(messages=["a"])
         assert report.mentions == 2  # of the step and of the run
         assert "2 records of errors quote the content" in str(report)
         assert [run.error for run in saver.store.thread("t").runs()] == [("ValueError", f"cannot answer {SECRET!r}")]
@@ -90,7 +90,7 @@ def test_the_same_secret_again_is_refused():
     with WfStoreSaver(WfStore(MemoryBackend(), lineage_secret=lambda: bytes(32))) as saver:
         put(saver, {"a": SECRET})
         with pytest.raises(WfStoreError, match="give a new one every time"):
-            saver.store.redact("t", channels=["a"])
+            saver.store.thread("t").redact(channels=["a"])
         assert values(saver) == {"a": SECRET}
 
 
@@ -101,7 +101,7 @@ def test_a_log_that_cannot_be_emptied_is_said_and_the_content_is_gone_from_the_t
         put(saver, {"a": SECRET})
         values(saver)
         with pytest.raises(BackendUnavailableError, match=r"removed from the tables .* store\.compact\(\)"):
-            saver.store.redact("t", channels=["a"])
+            saver.store.thread("t").redact(channels=["a"])
         assert isinstance(values(saver)["a"], Redacted) and saver.store.thread("t").verify().ok
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM object WHERE form = 3").fetchone() == (1,)
