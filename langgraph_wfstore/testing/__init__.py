@@ -30,18 +30,19 @@ from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
 from .contract_diff import DiffContract, DiffOfCallsContract, DiffOfStatesContract
 from .contract_diff_lines import DiffCostContract, DiffOfLinesContract
+from .contract_floor import RetentionFloorContract
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
 from .contract_listing import IterationContract, ListingContract
-from .contract_merge import MergeConflictContract, MergeContract, MergeScheduleContract, MergeStorageContract
+from .contract_merge import MergeConflictContract, MergeContract
+from .contract_merged import MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
 from .contract_pruning import (
     PruneBranchesContract,
     PruneGraphsContract,
     PrunePolicyContract,
-    RetentionFloorContract,
 )
 from .contract_redacted_branches import RedactedBranchesContract
 from .contract_redaction import RedactionContract
