@@ -16,6 +16,7 @@ from .errors import (
     DecodeError,
     IntegrityError,
     MergeConflictError,
+    RetentionError,
     ThreadDeletedError,
     ThreadNotFoundError,
     UnsupportedValueError,
@@ -26,6 +27,9 @@ from .lineage import Lineage
 from .merge import Merge
 from .merging import Conflict
 from .prices import Price, PriceTable
+from .prune_report import PrunedThread, PruneReport
+from .redacted import Redacted
+from .redaction import RedactReport
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
@@ -53,6 +57,11 @@ __all__ = [
     "Price",
     "PriceTable",
     "Problem",
+    "PruneReport",
+    "PrunedThread",
+    "RedactReport",
+    "Redacted",
+    "RetentionError",
     "RunInfo",
     "StepInfo",
     "Thread",

@@ -10,6 +10,7 @@ from .branches import name_of
 from .cost import Places
 from .lines import line_of
 from .lookup import branch_number
+from .merge_base import merged_parent
 from .records import CheckpointRecord, RunRecord, StepRecord, WriteRecord
 from .view import Entry, Made, anchor_of, entries_of, read_rows
 
@@ -78,6 +79,13 @@ class Ancestry:
         while entry is not None and entry.record is not None:
             yield entry, entry.record
             entry = self.entry(entry.parent)
+
+    def merged(self, entry: Entry) -> str | None:
+        """The id of a merge's second parent."""
+        with self._view.lock:
+            found = self._view.entry(self._store.backend, "", entry.checkpoint_id)
+            other = None if found is None else merged_parent(self._view, self._store.backend, found)
+        return None if other is None else other.checkpoint_id
 
     def between(self, after: int, upto: int | None = None) -> Iterator[list[Made]]:
         """The records behind this number, up to that one or to the last, by pages."""

@@ -13,10 +13,12 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from .canonical import hex_id
 from .collector import collector_paused_for
-from .elements import Known, Leaf
+from .elements import Known, Leaf, Masked
 from .errors import DecodeError, UnsupportedValueError, WfStoreError
 from .lists import FLAG_BITS, FLAGS, get_varint, put_varint
+from .masks import read_mask
 from .memo import Memo
 from .shelf import Shelf
 
@@ -197,9 +199,9 @@ class Codec:
         return EncodedList(flags, items)
 
     def decode(self, leaf: Leaf) -> Any:
-        """The value of one object; whatever the serializer raises comes as a DecodeError."""
+        """The value of one object, or what stands in its place; what the serializer raises comes as a DecodeError."""
         try:
-            return self._loads((leaf.tag, leaf.data))
+            return _unmasked(leaf) if type(leaf) is Masked else self._loads((leaf.tag, leaf.data))
         except DecodeError:
             raise
         except Exception as error:
@@ -215,7 +217,7 @@ class Codec:
             return self.memo.copy(template)
         leaf = get(name, number)
         value = self.decode(leaf)
-        shape = self.memo.look(value)
+        shape = None if type(leaf) is Masked else self.memo.look(value)
         if shape is None:
             return value
         template = Known(shape, leaf)
@@ -236,6 +238,9 @@ class Codec:
         """
         if names and numbers[0] & FLAGS == CHUNK:
             pieces = [get(name, number >> FLAG_BITS) for name, number in zip(names, numbers, strict=True)]
+            for piece in pieces:
+                if type(piece) is Masked:
+                    return [*self.decode(piece)]  # what is left of the others says nothing without it
             whole = Leaf(pieces[0].tag.removeprefix(CHUNK_TAG), b"".join(p.data for p in pieces), b"")
             run = self.decode(whole)
             if type(run) is not list:
@@ -254,17 +259,31 @@ class Codec:
                 if number & FLAGS == ELEMENT:
                     out.append(self.decode_element(name, number >> FLAG_BITS, get, shelf))
                 else:
-                    out += [self.decode(element) for element in unpack(get(name, number >> FLAG_BITS).data)]
+                    out += self.unpacked(get(name, number >> FLAG_BITS))
                 at += 1
         return out
 
-    def decode_map(self, shell: Leaf, holes: Sequence[tuple[int, list[Any]]]) -> dict[Any, Any]:
-        """A dict from its shell and the lists that belong into it."""
-        value: dict[Any, Any] = self.decode(shell)
+    def unpacked(self, leaf: Leaf) -> list[Any]:
+        """The elements of a pack, or what stands in their place."""
+        if type(leaf) is Masked:
+            return [*self.decode(leaf)]
+        return [self.decode(element) for element in unpack(leaf.data)]
+
+    def decode_map(self, shell: Leaf, holes: Sequence[tuple[int, list[Any]]]) -> Any:
+        """A dict from its shell and the lists that belong into it, or what stands in its place."""
+        value = self.decode(shell)
+        if type(shell) is Masked and "fields" not in read_mask(shell.data):
+            return value
         keys = list(value)
         for position, items in holes:
             value[keys[position]] = items
         return value
+
+
+def _unmasked(leaf: Masked) -> Any:
+    from .serde.masked import value_for  # which imports LangChain's messages
+
+    return value_for(read_mask(leaf.data), hex_id(leaf.name))
 
 
 def unpack(data: bytes) -> list[Leaf]:

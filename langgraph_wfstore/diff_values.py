@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from .backends.base import ObjectRow, RecordRow, ThreadRow
 from .codec import CHUNK, PACK, unpack
 from .comparing import Edit, edits
-from .elements import Leaf
+from .elements import Leaf, Masked
 from .errors import DecodeError, ThreadNotFoundError
 from .lists import FLAG_BITS, FLAGS, apply_splice, base_of, common_prefix
 from .lookup import load_needs
-from .reading import Loaded, Need, checked_leaf, map_numbers, missing, missing_number
+from .reading import Loaded, Need, leaf_of, map_numbers, missing, missing_number
 from .records import CheckpointRecord, Ref
 from .view import numbers_of
 
@@ -213,14 +213,19 @@ class Values:
         if number & FLAGS != PACK:
             yield leaf
             return
+        if type(leaf) is Masked:
+            shelf = self._store.views.shelf
+            values = self._codec.decode_list((leaf.name,), (number,), lambda name, at: leaf, shelf)
+            yield from map(self._codec.element, values)
+            return
         for part in unpack(leaf.data):
             part.key = hashlib.sha256(part.data).digest()
             yield part
 
     def _changes(self, old: Sequence[Leaf], new: Sequence[Leaf], offset: int) -> tuple[ElementChange, ...]:
         found = edits(
-            [leaf.tag.encode() + leaf.key for leaf in old],
-            [leaf.tag.encode() + leaf.key for leaf in new],
+            list(map(_mark, old)),
+            list(map(_mark, new)),
             lambda at: message_id(self._element(old[at])),
             lambda at: message_id(self._element(new[at])),
         )
@@ -335,5 +340,10 @@ class Values:
         return {number: self._rows[number] for number in numbers}
 
     def _leaf(self, number: int) -> Leaf:
-        """The object of an item, which was fetched."""
-        return checked_leaf(self._rows[number >> FLAG_BITS], self._secret)
+        """The object of an item, which was fetched; a mask if it was redacted."""
+        return leaf_of(self._rows[number >> FLAG_BITS], self._secret)
+
+
+def _mark(leaf: Leaf) -> bytes:
+    """What tells an element from another one."""
+    return leaf.name if isinstance(leaf, Masked) else leaf.tag.encode() + leaf.key

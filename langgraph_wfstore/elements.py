@@ -37,6 +37,16 @@ class Leaf:
         self.shape: Shape | None = None
 
 
+class Masked(Leaf):
+    """What is stored in the place of a redacted object; `name` is the object's id, `data` the mask."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: bytes, mask: bytes) -> None:
+        super().__init__("", mask, b"")
+        self.name = name
+
+
 class Shape:
     """All that the bytes of a model depend on, as it was when it was looked at.
 

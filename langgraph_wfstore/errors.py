@@ -67,3 +67,7 @@ class BackendUnavailableError(WfStoreError):
 
 class UnsupportedValueError(WfStoreError, TypeError):
     """A value cannot be stored losslessly; nothing of the operation was written."""
+
+
+class RetentionError(WfStoreError):
+    """The store's retention floor forbids what was asked; nothing was removed."""

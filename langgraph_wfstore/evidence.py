@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 from .ancestry import Ancestry
 from .backends.base import RecordRow
+from .digests import Digests
 from .items import Items
 from .records import EndRecord, RunRecord
 from .trace import keyed, links_of
@@ -39,6 +40,7 @@ class Evidence:
         self.ancestry = Ancestry(store, thread_id)
         self._view = store.views.of(thread_id)
         self.items = Items(store, self._view)
+        self._digests = Digests(store.backend, self.ancestry.number, self.keyed)
         self._linked: dict[int, list[Linked]] = {}
         self._traces: dict[str, Trace] = {}
         self._runs: dict[str | None, list[tuple[RecordRow, RunRecord]]] | None = None
@@ -82,6 +84,15 @@ class Evidence:
                 if isinstance(record, RunRecord):
                     self._runs[record.checkpoint_id].append((row, record))
         return self._runs.get(checkpoint_id, [])
+
+    def gave(self, row: RecordRow, end: EndRecord, keys: Collection[bytes]) -> bool | None:
+        """Whether a call gave a content; see `Digests.gave`."""
+
+        def output() -> Any:
+            assert end.output is not None
+            return self.traces.value(row, end, end.output)
+
+        return self._digests.gave(row, end, keys, output)
 
     def keyed(self, key: bytes) -> bytes:
         """The keyed digest that a record has of a content."""

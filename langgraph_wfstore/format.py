@@ -38,6 +38,7 @@ from .records import (
 from .trace_format import KIND_OF, TraceRecord, read_trace, trace_body, trace_refs
 
 FORMAT_VERSION = 1
+OF_OBJECT = 0xFF  # in the place of a record's kind
 TRACE_KINDS = (Kind.RUN, Kind.STEP, Kind.CALL, Kind.END)
 Record = (
     CheckpointRecord
@@ -171,22 +172,22 @@ def trace_record_body(record: TraceRecord) -> bytes:
 
 def removal_body(record: RemovalRecord) -> bytes:
     """The canonical bytes of a removal record."""
-    return encode(
-        {
-            "format": FORMAT_VERSION,
-            "kind": "removal",
-            "reason": text(record.reason),
-            "removed": record.removed,
-            "digest": hex_id(record.digest),
-        }
-    )
+    fields: dict[str, Json] = {
+        "format": FORMAT_VERSION,
+        "kind": "removal",
+        "reason": text(record.reason),
+        "removed": record.removed,
+        "digest": hex_id(record.digest),
+    }
+    return encode({**fields, "redacted": record.redacted} if record.redacted else fields)
 
 
 def removed_digest(removed: Iterable[tuple[bytes, int, int, bytes]]) -> bytes:
-    """The digest over what is left of the records that lost their content, sorted by id.
+    """The digest over what is left of the records and objects that lost their content, sorted by id.
 
     Args:
-        removed: record id, kind, state, and the bytes of `skeleton_body`; none for a record that is only hidden.
+        removed: record id, kind, state, and the bytes of `skeleton_body`; none for a record that is only hidden. Of a
+            redacted object its id, OF_OBJECT, its form, and the mask.
     """
     parts = [name + bytes((kind, state)) + remains for name, kind, state, remains in sorted(removed)]
     return digest("removed", *parts)
@@ -319,7 +320,10 @@ def _read_label(f: dict[str, Json]) -> LabelRecord:
 
 
 def _read_removal(f: dict[str, Json]) -> RemovalRecord:
-    return RemovalRecord(from_text(f["reason"]), integer(f["removed"]), from_hex_id(str(f["digest"])))
+    redacted = integer(f.get("redacted", 0))
+    if redacted < 1 and "redacted" in f:
+        raise ValueError("it counts redacted objects where there are none")
+    return RemovalRecord(from_text(f["reason"]), integer(f["removed"]), from_hex_id(str(f["digest"])), redacted)
 
 
 def _read_switch(f: dict[str, Json]) -> SwitchRecord:

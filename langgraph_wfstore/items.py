@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .backends.base import RecordRow
 from .codec import CHUNK, PACK, unpack
-from .elements import Leaf
+from .elements import Leaf, Masked
 from .format import Record
 from .lists import FLAG_BITS, FLAGS, common_prefix
 from .reading import Loaded, Need, load, load_lists
 from .records import Ref
+from .redacted import redacted_key
 from .view import ThreadView, numbers_of
 
 if TYPE_CHECKING:
@@ -151,16 +152,29 @@ class Items:
         for number in new:
             if number & FLAGS == PACK:
                 name = names[numbers.index(number)]
-                self._packs[name] = self._ids_in(loaded.leaf(name, number >> FLAG_BITS))
+                self._packs[name] = self._ids_in(loaded.leaf(name, number >> FLAG_BITS), number)
+        if new and self._view.row is not None and self._view.row.lineage_epoch:
+            self._find_redacted(Parts(names, numbers), ref, loaded.stored(ref).number)
         return Parts(names, numbers)
+
+    def _find_redacted(self, parts: Parts, ref: Ref, number: int) -> None:
+        """Redacted elements are known by the ids of the messages that they were."""
+        loaded = self._load(load, [(ref, number)])
+        for name in {*parts.names} - self._packs.keys():
+            if (key := loaded.key(name)) != name:
+                self._packs[name] = (key,)
 
     def _ids(self, values: Sequence[Any]) -> tuple[bytes, ...]:
         """The ids that values have, or would have, as objects of this thread's lineage."""
-        return tuple([self._view.lineage.object_id(self._store.codec.element(value)) for value in values])
+        codec, lineage = self._store.codec, self._view.lineage
+        return tuple([redacted_key(value) or lineage.id_of(codec.element(value)) for value in values])
 
-    def _ids_in(self, pack: Leaf) -> tuple[bytes, ...]:
+    def _ids_in(self, pack: Leaf, number: int) -> tuple[bytes, ...]:
+        if type(pack) is Masked:
+            shelf, codec = self._store.views.shelf, self._store.codec
+            return self._ids(codec.decode_list((pack.name,), (number,), lambda name, at: pack, shelf))
         elements = [Leaf(found.tag, found.data, hashlib.sha256(found.data).digest()) for found in unpack(pack.data)]
-        return tuple(map(self._view.lineage.object_id, elements))
+        return tuple(map(self._view.lineage.id_of, elements))
 
     def _keep(self, name: bytes, parts: Parts | None) -> None:
         if self._held > _PARTS_HELD:

@@ -16,7 +16,7 @@ class Link:
 
     Attributes:
         kind: "message", "messages" (several that stand further up), "value", "call", "step", "run", "input", "update",
-            "branch" or "unknown".
+            "merge", "branch" or "unknown".
         id: its id: of the message, call, step, run or checkpoint.
         label: how it prints.
         facts: what is recorded of it that says most; plain data.

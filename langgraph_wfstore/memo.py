@@ -32,13 +32,17 @@ class Memo:
     def __init__(self, capacity: int = 60_000, characters: int = 8_000_000) -> None:
         self._half = max(1, capacity // 2)
         self._characters = characters // 2
+        self._models: dict[type, bool] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything that was said: content was redacted."""
         self._read = 0
         self._texts: dict[str, Leaf] = {}
         self._texts_before: dict[str, Leaf] = {}
         self._known: dict[int, Known] = {}
         self._before: dict[int, Known] = {}
         self._blocks: dict[int, Block] = {}
-        self._models: dict[type, bool] = {}
 
     def recall(self, value: Any) -> Leaf | None:
         """The serialized form of `value`, if it is known and nothing in it has changed."""

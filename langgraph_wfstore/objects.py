@@ -61,6 +61,14 @@ class Lineage:
         """The id of an object: it names the content to those who have the nonce, and to nobody else."""
         return object_id(leaf.tag, nonce_for(self.secret, leaf.key), leaf.key)
 
+    def id_of(self, leaf: Leaf) -> bytes:
+        """The id under which an object is stored, as far as that is known here; else the one that it would get.
+
+        They differ if it was stored before a redaction replaced the secret.
+        """
+        place = self.places.get((leaf.tag, leaf.key))
+        return self.object_id(leaf) if place is None else place.id
+
     def list(self, name: bytes) -> StoredList | None:
         """A list of that id, if it is held."""
         return self._lists.get(name)
@@ -108,6 +116,11 @@ def _begun(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
     """The two hashes of an HMAC, begun with the key (RFC 2104); going on from a copy takes half the time."""
     block = secret.ljust(64, b"\0")
     return hashlib.sha256(bytes(b ^ 0x36 for b in block)), hashlib.sha256(bytes(b ^ 0x5C for b in block))
+
+
+def forget_secrets() -> None:
+    """Keep no secret in memory beside those of the lineages that are known."""
+    _begun.cache_clear()
 
 
 def object_id(tag: str, nonce: bytes, key: bytes) -> bytes:

@@ -345,6 +345,11 @@ def _checkpoint_plan(
             made.append(_switch(line, name, seq + 1))
         switch = line.branch.number if line.becomes_current else None
     if new.merged is not None:
+        if len(made) > 1:
+            raise ConflictError(
+                f"checkpoint {new.checkpoint_id!r} merges {new.merged.checkpoint_id!r} into {new.parent!r}, which is "
+                "the head of no branch that it names; nothing was written. Merge into a branch's head: thread.merge"
+            )
         made += _merge(new, new.merged, name, seq, pending)
     rows = sealed(view, made)
     batch = append_of(view, backend, placement, rows, record.run_id)

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .backends.base import LIST, MAP, OBJECT, Backend, ObjectRow
-from .canonical import Version, hex_id
+from .backends.base import LIST, MAP, OBJECT, REDACTED, Backend, ObjectRow
+from .canonical import Version, from_text, hex_id
 from .codec import Codec
-from .elements import Leaf
+from .elements import Leaf, Masked
 from .errors import DecodeError, IntegrityError
 from .format import refs_of
 from .lists import FLAG_BITS, StoredList, apply_splice, base_of, unpack_numbers
+from .masks import read_mask
 from .objects import Lineage, Place, nonce_for, object_id
 from .records import CheckpointRecord, Ref, Write, WriteRecord
+from .redacted import key_of
 from .shelf import Shelf
 
 FORMS = {"object": OBJECT, "list": LIST, "map": MAP}
@@ -71,6 +73,19 @@ class Loaded:
     def stored(self, ref: Ref) -> StoredList:
         """A list as it is stored."""
         return self._lists[ref.id]
+
+    def masked(self, ref: Ref) -> bool:
+        """Whether a mask stands in the place of a value, or of a dict's keys."""
+        name = self._maps[ref.id][0] if ref.form == "map" else ref.id
+        return type(self._leaves.get(name)) is Masked
+
+    def key(self, name: bytes) -> bytes:
+        """The id of a list's element; of a redacted one what `redacted_key` gives of its value."""
+        leaf = self._leaves.get(name) or self._shelf.get(name)
+        if type(leaf) is not Masked:
+            return name
+        own = read_mask(leaf.data).get("id")
+        return key_of(None if own is None else from_text(own), hex_id(name))
 
     def _list(self, codec: Codec, name: bytes) -> list[Any]:
         stored = self._lists[name]
@@ -137,12 +152,12 @@ class _Loading:
                 wanted[number] = ref
         found = self._fetch(list(wanted))
         for number, ref in wanted.items():
-            if found[number].id != ref.id or found[number].form != FORMS[ref.form]:
+            if found[number].id != ref.id or not of_form(found[number], ref):
                 raise missing(ref.id)
         lists = [row for row in found.values() if row.form == LIST]
         lists += self._maps([row for row in found.values() if row.form == MAP])
         for row in found.values():
-            if row.form == OBJECT:
+            if row.form in (OBJECT, REDACTED):
                 self._keep(row)
         self._resolve(lists)
         if self._wants_elements:
@@ -156,8 +171,9 @@ class _Loading:
         return leaf is not None
 
     def _keep(self, row: ObjectRow) -> None:
-        leaf = checked_leaf(row, self._lineage.secret)
-        self._lineage.learn(leaf, Place(self._lineage, row.number, row.id))
+        leaf = leaf_of(row, self._lineage.secret)
+        if type(leaf) is not Masked:
+            self._lineage.learn(leaf, Place(self._lineage, row.number, row.id))
         self._out._leaves[row.id] = leaf
         self._shelf.put(row.id, leaf)
 
@@ -224,7 +240,7 @@ class _Loading:
             self._keep(row)
 
     def _fetch_one(self, number: int) -> Leaf:
-        return checked_leaf(self._fetch([number])[number], self._lineage.secret)
+        return leaf_of(self._fetch([number])[number], self._lineage.secret)
 
 
 def _flatten(number: int, rows: dict[int, ObjectRow], done: dict[int, list[int]]) -> list[int]:
@@ -248,6 +264,16 @@ def map_numbers(data: bytes) -> tuple[int, list[tuple[int, int]]]:
     """The object number of a map's shell, and (position, object number) of its lists."""
     shell, *rest = unpack_numbers(data)
     return shell, list(zip(rest[::2], rest[1::2], strict=True))
+
+
+def of_form(row: ObjectRow, ref: Ref) -> bool:
+    """Whether a row may be what a reference names: a redacted object is one still."""
+    return row.form == FORMS[ref.form] or (row.form == REDACTED and ref.form == "object")
+
+
+def leaf_of(row: ObjectRow, secret: bytes) -> Leaf:
+    """The object of a row as `checked_leaf` gives it, or what stands in its place."""
+    return Masked(row.id, row.data) if row.form == REDACTED else checked_leaf(row, secret)
 
 
 def checked_leaf(row: ObjectRow, secret: bytes) -> Leaf:
@@ -303,13 +329,18 @@ class StoredCheckpoint:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """LangGraph's metadata."""
-        return dict(self._read("metadata", self.record.metadata))
+        """LangGraph's metadata; of redacted ones what the record says, and what delta channels need."""
+        record, found = self.record, dict(self._read("metadata", self.record.metadata))
+        if not self._loaded.masked(record.metadata):
+            return found
+        run_id = {} if record.run_id is None else {"run_id": record.run_id}
+        return {"source": record.source, "step": record.step, "parents": dict(record.parents), **run_id, **found}
 
     @cached_property
     def extra(self) -> dict[str, Any]:
         """What else the checkpoint holds."""
-        return {} if self.record.extra is None else dict(self._read("further keys", self.record.extra))
+        ref = self.record.extra
+        return {} if ref is None or self._loaded.masked(ref) else dict(self._read("further keys", ref))
 
     @cached_property
     def writes(self) -> list[tuple[str, str, Any]]:

@@ -143,17 +143,19 @@ class MergeRecord(NamedTuple):
 
 
 class RemovalRecord(NamedTuple):
-    """States which records of a thread have lost their content up to now: how many, and a digest over all of them.
+    """States what of a thread has lost its content up to now: how many records and objects, and a digest over all.
 
     Attributes:
-        reason: "prune", "delete_for_runs" or "delete_branch".
+        reason: "prune", "delete_for_runs", "delete_branch", or "redact", which may go on with ": " and what for.
         removed: the number of records whose content is gone or hidden.
         digest: see `format.removed_digest`.
+        redacted: the number of redacted objects that the other records reach.
     """
 
     reason: str
     removed: int
     digest: bytes
+    redacted: int = 0
 
 
 class SealRecord(NamedTuple):

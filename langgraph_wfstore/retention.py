@@ -1,72 +1,26 @@
-"""Removing content: whole threads, the checkpoints of runs, old checkpoints; and copying threads.
-
-What goes leaves its record ids, and a removal record that states them, so that the rest verifies. What a kept
-checkpoint's delta channels are rebuilt from stays, hidden.
-"""
+"""The verbs that remove: whole threads, the checkpoints of runs, old checkpoints, branches; and copying threads."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 from .arguments import checked_branch_name
-from .backends.base import (
-    CHECKPOINT,
-    HIDDEN,
-    KEPT,
-    REMOVAL,
-    RUN,
-    SKELETON,
-    WRITE,
-    Backend,
-    BranchRow,
-    RecordRow,
-    Rewrite,
-    Stale,
-    Tail,
-)
-from .branches import label, plain_row
+from .backends.base import Backend, Rewrite, Stale
 from .canonical import utf8
 from .codec import Codec
-from .delta import walk_entries
 from .errors import BackendUnavailableError, BranchNotFoundError, ConflictError
-from .format import removal_body, removed_digest, seal_id, skeleton_body
-from .lists import pack_numbers, unpack_numbers
-from .lookup import load_needs
+from .families import Families
+from .floor import check_floor, floor_of
+from .policy import only_on
 from .putting import keyed_hash, run_hash
-from .records import CallRecord, EndRecord, Kind, RemovalRecord, RunRecord, SealRecord, StepRecord, WriteRecord
-from .sweep import sweep
-from .view import MAIN, Entry, Made, entries_of, read_rows, run_of
+from .records import CallRecord, EndRecord, RunRecord, StepRecord
+from .removal import Key, Removal, Whole, change_for, whole_of
+from .view import MAIN, run_of
 from .views import Views
 
 _ATTEMPTS = 100
-_PAGE = 1000
-Key = tuple[str, str]
-
-
-@dataclass(slots=True)
-class Whole:
-    """Everything of one thread: its records, and its checkpoints with their writes."""
-
-    tail: Tail
-    made: list[Made]
-    entries: dict[Key, Entry] = field(default_factory=dict)
-
-    @property
-    def number(self) -> int:
-        """The thread's number."""
-        return self.tail.row.number or 0
-
-
-class Removal(NamedTuple):
-    """What goes of one thread: checkpoints, and the names of branches."""
-
-    whole: Whole
-    gone: set[Key]
-    reason: str
-    branches: frozenset[int] = frozenset()
+_TRACES = (RunRecord, StepRecord, CallRecord, EndRecord)
 
 
 def delete_thread(views: Views, codec: Codec, thread_id: str) -> None:
@@ -76,55 +30,62 @@ def delete_thread(views: Views, codec: Codec, thread_id: str) -> None:
         tail = views.backend.find(utf8(thread_id))
         if tail is None:
             return None
-        whole = _whole(views.backend, tail)
-        hashes = sorted({keyed_hash(views.backend.store_secret, *key) for key in whole.entries})
-        change = _change(views, codec, [], dropped=whole)
-        change.tombstone = (tail.row.name, tail.row.life, b"".join(hashes))
-        return change
+        whole = whole_of(views.backend, tail)
+        check_floor(views.backend, f"delete_thread({thread_id!r})", whole, *content_of(whole))
+        return deletion(views, codec, whole)
 
-    _repeat(views, plan, [thread_id])
+    repeat(views, plan, [thread_id])
+
+
+def deletion(views: Views, codec: Codec, whole: Whole) -> Rewrite:
+    """The removal of a whole thread."""
+    row = whole.tail.row
+    hashes = sorted({keyed_hash(views.backend.store_secret, *key) for key in whole.entries})
+    change = change_for(views, codec, [], dropped=whole)
+    change.tombstone = (row.name, row.life, b"".join(hashes))
+    return change
+
+
+def content_of(whole: Whole) -> tuple[set[Key], set[int]]:
+    """The checkpoints of a thread whose content is there, hidden ones too, and the numbers of its traces' records."""
+    traces = {row.seq for row, record in whole.made if isinstance(record, _TRACES)}
+    return {key for key, entry in whole.entries.items() if entry.record is not None}, traces
 
 
 def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
     """See `WfStore.delete_for_runs`."""
     if not run_ids:
         return
-    runs = {run_of(run_id) for run_id in run_ids}
-    views.backend.mark_deleted_runs([run_hash(views.backend.store_secret, run_id) for run_id in run_ids])
-    for number in views.backend.threads_of_runs(sorted(runs)):
+    backend = views.backend
+    numbers = backend.threads_of_runs(sorted(run_of(run_id) for run_id in run_ids))
+    if floor_of(backend) is not None:  # before the runs are marked, and so before anything is changed
+        for number in numbers:
+            _removal_of_runs(backend, number, run_ids)
+    backend.mark_deleted_runs([run_hash(backend.store_secret, run_id) for run_id in run_ids])
+    for number in backend.threads_of_runs(sorted(run_of(run_id) for run_id in run_ids)):
 
         def plan(number: int = number) -> Rewrite | None:
-            tail = views.backend.row(number)
-            if tail is None:
-                return None
-            whole = _whole(views.backend, tail)
-            gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
-            traces = _traces(whole, frozenset(run_ids))
-            if not gone and not traces:
-                return None
-            return _change(views, codec, [Removal(whole, gone, "delete_for_runs")], traces=traces)
+            removal, traces = _removal_of_runs(backend, number, run_ids)
+            return None if removal is None else change_for(views, codec, [removal], traces=traces)
 
-        _repeat(views, plan, [])
+        repeat(views, plan, [])
 
 
-def prune(views: Views, codec: Codec, thread_ids: Sequence[str], strategy: str) -> None:
-    """See `WfStore.prune`."""
-    if strategy not in ("keep_latest", "delete"):
-        raise ValueError(f"strategy is {strategy!r}; known are 'keep_latest' and 'delete'")
-    for thread_id in thread_ids:
-        if strategy == "delete":
-            delete_thread(views, codec, thread_id)
-            continue
+def _removal_of_runs(backend: Backend, number: int, run_ids: Sequence[str]) -> tuple[Removal | None, set[int]]:
+    """What these runs have put in a thread: checkpoints, and numbers of the records of their steps and calls.
 
-        def plan(thread_id: str = thread_id) -> Rewrite | None:
-            tail = views.backend.find(utf8(thread_id))
-            if tail is None:
-                return None
-            whole = _whole(views.backend, tail)
-            gone = {key for key, entry in whole.entries.items() if entry.shown} - _latest(views, whole)
-            return _change(views, codec, [Removal(whole, gone, "prune")]) if gone else None
-
-        _repeat(views, plan, [thread_id])
+    Raises:
+        RetentionError: the floor forbids to remove it.
+    """
+    tail = backend.row(number)
+    if tail is None:
+        return None, set()
+    whole = whole_of(backend, tail)
+    runs = {run_of(run_id) for run_id in run_ids}
+    gone = {k for k, e in whole.entries.items() if e.shown and e.row is not None and e.row.run in runs}
+    traces = _traces(whole, frozenset(run_ids))
+    check_floor(backend, f"delete_for_runs({list(run_ids)!r:.100})", whole, gone, traces)
+    return (Removal(whole, gone, "delete_for_runs") if gone or traces else None), traces
 
 
 def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None:
@@ -141,26 +102,13 @@ def delete_branch(views: Views, codec: Codec, thread_id: str, name: str) -> None
         if number in (0, tail.row.current):
             what = "the first one, which always stays" if not number else "the current one; switch to another first"
             raise ConflictError(f"branch {name!r} of thread {thread_id!r} is {what}. Nothing was deleted")
-        whole = _whole(views.backend, tail)
+        whole = whole_of(views.backend, tail)
         own = frozenset((number,))
-        return _change(views, codec, [Removal(whole, _only_on(whole, own), "delete_branch", own)])
+        gone = only_on(whole, Families(whole), own)
+        check_floor(views.backend, f"delete_branch({name!r})", whole, gone)
+        return change_for(views, codec, [Removal(whole, gone, "delete_branch", own)])
 
-    _repeat(views, plan, [thread_id])
-
-
-def _only_on(whole: Whole, numbers: frozenset[int]) -> set[Key]:
-    """The checkpoints that no line of another branch has: of these branches, and of those deleted before."""
-    named = {branch.number: branch.head for branch in whole.tail.branches if branch.name}
-    heads = {head for number, head in named.items() if number not in numbers}
-    ends = [entry for entry in whole.entries.values() if entry.row is not None and entry.row.seq in heads]
-    kept = {anchor for end in ends for anchor in _line(whole, end)}
-    shown = [(key, e.row) for key, e in whole.entries.items() if e.shown and e.row is not None]
-    roots = {
-        row.anchor: key
-        for key, row in shown
-        if not key[0] and row.anchor not in kept and (row.branch in numbers or row.branch not in named)
-    }
-    return {*roots.values(), *(key for key, row in shown if key[0] and row.within in roots)}
+    repeat(views, plan, [thread_id])
 
 
 def copy_thread(views: Views, source_id: str, target_id: str) -> None:
@@ -182,7 +130,7 @@ def copy_thread(views: Views, source_id: str, target_id: str) -> None:
     raise _busy(source_id)
 
 
-def _repeat(views: Views, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
+def repeat(views: Views, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
     """Plan and apply a removal, anew while somebody writes to the threads it concerns."""
     for _ in range(_ATTEMPTS):
         try:
@@ -206,35 +154,6 @@ def _busy(what: str) -> BackendUnavailableError:
     )
 
 
-def _whole(backend: Backend, tail: Tail) -> Whole:
-    made: list[Made] = []
-    while page := backend.records(tail.row.number or 0, len(made), _PAGE):
-        made += read_rows(page)
-    made = made[: tail.last]
-    return Whole(tail, made, entries_of(made))
-
-
-def _latest(views: Views, whole: Whole) -> set[Key]:
-    """What "keep_latest" keeps: the head of every branch, and per namespace and head the last that belongs to it."""
-    shown = sorted(
-        ((e.row.position or 0, key, e) for key, e in whole.entries.items() if e.shown and e.row is not None),
-        key=lambda item: (item[0], item[1]),
-    )
-    heads: dict[int, Entry] = {}
-    for _, _, entry in shown:
-        if not entry.namespace and entry.row is not None:
-            heads[entry.row.branch or 0] = entry
-    named = {branch.head for branch in whole.tail.branches}
-    ends = [*heads.values(), *(e for _, _, e in shown if e.row is not None and e.row.seq in named)]
-    kept = {("", entry.checkpoint_id) for entry in ends}
-    below = [(key, e) for _, key, e in shown if e.namespace]
-    kept |= set({key[0]: key for key, _ in below}.values())
-    for head in ends:
-        line = _line(whole, head)
-        kept |= set({key[0]: key for key, e in below if e.row is not None and e.row.within in line}.values())
-    return kept
-
-
 def _traces(whole: Whole, run_ids: frozenset[str]) -> set[int]:
     """Numbers of the records of these runs, with their steps and calls, whose content is there."""
     asked = {
@@ -242,199 +161,4 @@ def _traces(whole: Whole, run_ids: frozenset[str]) -> set[int]:
         for _, record in whole.made
         if isinstance(record, RunRecord) and not run_ids.isdisjoint((record.run_id, record.metadata_run_id))
     }
-    kinds = (RunRecord, StepRecord, CallRecord, EndRecord)
-    return {row.seq for row, record in whole.made if isinstance(record, kinds) and record.run_id in asked}
-
-
-def _line(whole: Whole, head: Entry) -> set[int | None]:
-    """Anchors of a root checkpoint and its ancestors."""
-    found: set[int | None] = set()
-    entry: Entry | None = head
-    while entry is not None and entry.row is not None and entry.row.anchor not in found:
-        found.add(entry.row.anchor)
-        entry = None if entry.parent is None else whole.entries.get(("", entry.parent))
-    return found
-
-
-def _change(
-    views: Views,
-    codec: Codec,
-    removals: Sequence[Removal],
-    dropped: Whole | None = None,
-    traces: Collection[int] = (),
-) -> Rewrite:
-    """The removal of checkpoints from threads of one lineage, or of a thread, with all objects nobody needs then.
-
-    Args:
-        traces: numbers of the records of runs, steps and calls that go too, of the first removal's thread.
-    """
-    first = dropped or removals[0].whole
-    lineage = first.tail.row.lineage or 0
-    change = Rewrite(lineage, {})
-    concerned = {removal.whole.number: removal for removal in removals}
-    live: set[int] = set()
-    wholes: list[Whole] = []
-    for row in views.backend.kin(lineage):
-        number = row.number or 0
-        if dropped is not None and number == dropped.number:
-            change.expect[number] = dropped.tail.standing
-            continue
-        if number in concerned:
-            removal = concerned[number]
-        else:
-            tail = views.backend.row(number)
-            if tail is None:
-                raise Stale
-            removal = Removal(_whole(views.backend, tail), set(), "")
-        whole = removal.whole
-        change.expect[number] = whole.tail.standing
-        wholes.append(whole)
-        needed = _needed(views, codec, whole, removal.gone)
-        going = traces if number in concerned else ()
-        live |= needed.live | _named_by_traces(whole, going)
-        if removal.gone or going or removal.branches:
-            _remove(change, removal, needed, going)
-    change.drop_thread = None if dropped is None else dropped.number
-    if change.expect.keys() - {change.drop_thread}:
-        change.drop_objects, change.replace_objects = sweep(views.backend, lineage, live)
-        _forget_dropped(change, wholes)
-    return change
-
-
-def _forget_dropped(change: Rewrite, wholes: Sequence[Whole]) -> None:
-    """Hidden records name values that are gone; where they were is 0 from now on."""
-    dropped = set(change.drop_objects)
-    for whole in wholes:
-        changed = {row.seq: i for i, (number, row) in enumerate(change.records) if number == whole.number}
-        for old, _ in whole.made:
-            at = changed.get(old.seq)
-            row = old if at is None else change.records[at][1]
-            if row.state != HIDDEN:
-                continue
-            numbers = unpack_numbers(row.refs)
-            if dropped.isdisjoint(numbers):
-                continue
-            row = row._replace(refs=pack_numbers(0 if number in dropped else number for number in numbers))
-            if at is None:
-                change.records.append((whole.number, row))
-            else:
-                change.records[at] = (whole.number, row)
-
-
-def _named_by_traces(whole: Whole, gone: Collection[int]) -> set[int]:
-    """The objects that the records of runs, steps and calls name, but for those that go."""
-    rows = (row for row, _ in whole.made if row.kind >= RUN and row.seq not in gone)
-    return {number for row in rows for number in unpack_numbers(row.refs)}
-
-
-@dataclass(slots=True)
-class _Needed:
-    """What must stay: numbers of objects, and per hidden checkpoint the channels whose writes are walked."""
-
-    live: set[int]
-    hidden: dict[Key, set[str]]
-
-
-def _needed(views: Views, codec: Codec, whole: Whole, gone: set[Key]) -> _Needed:
-    needed = _Needed(set(), {})
-    staying = [e for k, e in whole.entries.items() if e.row is None or (e.shown and k not in gone)]
-    counters = _delta_channels(views, codec, whole, [e for e in staying if e.record is not None])
-    for entry in staying:
-        needed.live |= {number for row, _ in entry.writes for number in unpack_numbers(row.refs)}
-        if entry.record is None or entry.row is None:
-            continue
-        needed.live |= set(unpack_numbers(entry.row.refs))
-        walked = walk_entries(entry, counters[entry.row.seq], whole.entries.get)
-        for channel, found in walked.items():
-            needed.live |= {number for _, number in found.needs}
-            for above in found.entries:
-                needed.hidden.setdefault((above.namespace, above.checkpoint_id), set()).add(channel)
-    return needed
-
-
-def _delta_channels(views: Views, codec: Codec, whole: Whole, staying: Sequence[Entry]) -> dict[int, list[str]]:
-    """Per checkpoint its delta channels: the keys of its metadata's counters_since_delta_snapshot."""
-    view = views.of(whole.tail.row.name.decode("utf-8", "surrogatepass"))
-    needs = {
-        e.row.seq: (e.record.metadata, e.numbers()[e.record.metadata.id])
-        for e in staying
-        if e.row is not None and e.record is not None
-    }
-    with view.lock:
-        views.refresh(view)
-        if not view.stored:
-            raise Stale
-        loaded = load_needs(view, views.backend, views.shelf, needs.values())
-    found = {}
-    for seq, (ref, _) in needs.items():
-        metadata = loaded.value(codec, ref)
-        counters = metadata.get("counters_since_delta_snapshot") if isinstance(metadata, dict) else None
-        found[seq] = sorted(counters) if isinstance(counters, dict) else []
-    return found
-
-
-def _remove(change: Rewrite, removal: Removal, needed: _Needed, traces: Collection[int]) -> None:
-    """Replace the records that lose their content, state it in a removal record, and seal."""
-    whole, gone, reason = removal[:3]
-    rows = [row for row, _ in whole.made]
-    for i, (row, record) in enumerate(whole.made):
-        if row.seq in traces:
-            rows[i] = _trace_skeleton(row, record)
-            change.records.append((whole.number, rows[i]))
-            continue
-        if row.kind not in (CHECKPOINT, WRITE) or row.state == SKELETON:
-            continue
-        key = _key(row, record)
-        entry = whole.entries[key]
-        if entry.row is None or (entry.shown and key not in gone):
-            continue
-        channels = needed.hidden.get(key, set())
-        walked = bool(channels) and (
-            not isinstance(record, WriteRecord) or any(w.channel in channels for w in record.writes)
-        )
-        deleted = entry.deleted or (key in gone and reason == "delete_for_runs")
-        rows[i] = row._replace(state=HIDDEN) if walked else _skeleton(row, entry, deleted)
-        if rows[i] != row:
-            change.records.append((whole.number, rows[i]))
-    removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in rows if r.state != KEPT]
-    body = removal_body(RemovalRecord(reason, len(removed), removed_digest(removed)))
-    tail = whole.tail
-    new = [label(tail.last + at, number, None)[0] for at, number in enumerate(sorted(removal.branches), 1)]
-    new.append(plain_row(REMOVAL, Kind.REMOVAL, body, tail.last + len(new) + 1))
-    seal = SealRecord(tail.ordinal + 1, tail.seal, (*tail.unsealed, *(row.id for row in new)))
-    new[-1] = new[-1]._replace(ordinal=seal.ordinal, seal=seal_id(seal))
-    change.records += [(whole.number, row) for row in new]
-    if tail.row.branches > 1:
-        heads = _heads(whole, rows)
-        change.heads[whole.number] = [
-            branch._replace(name=b"", head=0) if branch.number in removal.branches else branch for branch in heads
-        ]
-
-
-def _key(row: RecordRow, record: object) -> Key:
-    namespace, checkpoint_id = record.namespace, record.checkpoint_id  # type: ignore[attr-defined]  # by its kind
-    return namespace, checkpoint_id
-
-
-def _skeleton(row: RecordRow, entry: Entry, deleted: bool) -> RecordRow:
-    parent = entry.parent if row.kind == CHECKPOINT else None
-    body = skeleton_body(entry.namespace, entry.checkpoint_id, parent, deleted)
-    return row._replace(state=SKELETON, body=body, within=None, source=None, step=None, run=None, refs=b"")
-
-
-def _trace_skeleton(row: RecordRow, record: object) -> RecordRow:
-    run_id: str = record.run_id  # type: ignore[attr-defined]  # by its kind
-    return row._replace(state=SKELETON, body=skeleton_body("", run_id, None, True), run=None, refs=b"")
-
-
-def _heads(whole: Whole, rows: list[RecordRow]) -> list[BranchRow]:
-    """Every branch with the nearest kept ancestor of its head as its head."""
-    by_number = {e.row.seq: e for e in whole.entries.values() if e.row is not None}
-    moved = []
-    for branch in whole.tail.branches:  # of one that was deleted the head is 0, which no record has
-        entry = by_number.get(branch.head)
-        while entry is not None and entry.row is not None and rows[entry.row.seq - 1].state != KEPT:
-            entry = None if entry.parent is None else whole.entries.get(("", entry.parent))
-        head = entry.row.seq if entry is not None and entry.row is not None else 0
-        moved.append(branch._replace(head=head))
-    return moved
+    return {row.seq for row, record in whole.made if isinstance(record, _TRACES) and record.run_id in asked}

@@ -43,7 +43,6 @@ from .configs import (
 )
 from .delta import delta_history
 from .leases import Lease, claim
-from .memo import Memo
 from .metadata import Filter
 from .offload import Offload
 from .putting import CheckpointInput, RunRead, WritesInput
@@ -112,7 +111,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self._owns = not isinstance(url, WfStore)
         self.store = url if isinstance(url, WfStore) else WfStore.open(url, serde=self.serde, synchronous=synchronous)
         # What is known of live elements holds for one serializer's bytes; those of another are its own.
-        memo = self.store.views.memo if isinstance(self.serde, WfSerializer) else Memo()
+        memo = self.store.views.memo if isinstance(self.serde, WfSerializer) else self.store.views.new_memo()
         self._codec = Codec(self.serde, memo)
         self.store.note_serializer(self._codec)
         self._runs = Runs()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import retention
+from . import pruning, retention
 from .arguments import check_limit, checked_thread_id
 from .backends import open_backend
 from .backends.base import Backend, Tail
@@ -16,10 +17,11 @@ from .branches import branch_named
 from .canonical import hex_id
 from .codec import Codec, Encoded, Serializer
 from .errors import IntegrityError
+from .floor import floor_of, set_floor
 from .lookup import kept, latest, load_needs, outline_of
-from .memo import Memo
 from .metadata import Filter
 from .objects import new_secret
+from .prune_report import PruneReport
 from .putting import (
     CheckpointInput,
     EncodedCheckpoint,
@@ -30,6 +32,7 @@ from .putting import (
     plan_writes,
 )
 from .reading import StoredCheckpoint
+from .redaction import RedactReport, redact, selection_of
 from .views import Views
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ class WfStore:
         self.closed = False
         self.unattributed_calls = 0
         self.views = Views(backend, lineage_secret)
-        self._codec = None if serde is None else Codec(serde, Memo())
+        self._codec = None if serde is None else Codec(serde, self.views.new_memo())
         self._without_deduplication: set[str] = set()
 
     @classmethod
@@ -309,18 +312,64 @@ class WfStore:
         """Remove the checkpoints of these runs, with their writes, in every thread."""
         retention.delete_for_runs(self.views, self.codec, run_ids)
 
-    def prune(self, thread_ids: Sequence[str], strategy: str = "keep_latest") -> None:
-        """Remove old checkpoints of these threads.
+    def prune(
+        self,
+        thread_ids: Iterable[str] | None = None,
+        strategy: str = "keep_latest",
+        *,
+        keep_last: int | None = None,
+        older_than: datetime | timedelta | None = None,
+        branches: bool = False,
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Remove old checkpoints, or old threads; each thread in one atomic change.
+
+        What stays is whole: the head of every branch, what its sub-graphs go on from, checkpoints that wait for an
+        answer, and what a delta channel needs. Runs, steps and calls stay. `verify` counts what went as pruned.
 
         Args:
-            thread_ids: those that do not exist are passed over.
-            strategy: "keep_latest" keeps the last checkpoint per namespace and the head of every branch, with
-                what a delta channel needs; "delete" is `delete_thread`.
+            thread_ids: which threads, those that do not exist are passed over; None for all of the store.
+            strategy: "keep_latest" removes checkpoints and keeps of each line and namespace the last one; "delete"
+                removes whole threads, with `older_than` those in which nothing is younger.
+            keep_last: so many checkpoints of each line and namespace stay, in the place of one.
+            older_than: only what was made before this moment, an aware datetime, or so long before now, goes. By
+                itself it keeps the last checkpoint of each line; with `keep_last` only what both allow goes.
+                Checkpoints whose time cannot be read stay.
+            branches: branches fork-N that are not current, that no branch starts from and that do not wait for an
+                answer go too, with `older_than` those in which nothing is younger.
+            dry_run: say what would go, and write nothing.
+
+        Returns:
+            what went, or would go; it prints as a table.
 
         Raises:
-            ValueError: the strategy is another one.
+            RetentionError: something of it is younger than the retention floor; no thread was changed.
+            ValueError, TypeError: the arguments mean nothing, or contradict each other.
         """
-        retention.prune(self.views, self.codec, thread_ids, strategy)
+        asked = pruning.asked_for(strategy, keep_last, older_than, branches, thread_ids is None)
+        ids = None if thread_ids is None else pruning.named(thread_ids)
+        return pruning.prune(self.views, self.codec, self.thread_ids if ids is None else lambda: ids, asked, dry_run)
+
+    @property
+    def retention_floor(self) -> timedelta | None:
+        """How old a record must be before anything may remove it; None if there is no such rule."""
+        return floor_of(self.backend)
+
+    def set_retention_floor(self, floor: timedelta | None, *, force: bool = False) -> None:
+        """Forbid to remove what is younger than this; it is kept in the store, and every process obeys.
+
+        From then on prune, delete_thread, delete_for_runs and `Thread.delete_branch` raise RetentionError if they were
+        to remove a checkpoint, or a run, step or call, that is younger, or whose time cannot be read.
+
+        Args:
+            floor: above 0; None for no floor.
+            force: also lower or remove a floor that is set.
+
+        Raises:
+            RetentionError: it is lower than the floor that is set, and `force` is not given.
+            ValueError, TypeError: it is no timedelta above 0.
+        """
+        set_floor(self.backend, floor, force)
 
     def copy_thread(self, source_id: str, target_id: str) -> None:
         """A new thread with the same history, record ids and objects; no object is copied.
@@ -331,13 +380,29 @@ class WfStore:
         """
         retention.copy_thread(self.views, source_id, target_id)
 
+    def redact(
+        self,
+        thread_id: str,
+        *,
+        channels: Iterable[str] | None = None,
+        messages: Iterable[str] | None = None,
+        where: Callable[[Any], object] | None = None,
+        calls: Iterable[str] | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> RedactReport:
+        """Remove the content of chosen values of a thread and its copies, for good; see `Thread.redact`."""
+        selection = selection_of(channels, messages, where, calls)
+        return redact(self.views, self.codec, checked_thread_id(thread_id), selection, reason, dry_run)
+
     # ------------------------------------------------------------------ the whole store
 
     def stats(self) -> dict[str, Any]:
         """Counts and bytes of the store.
 
         Returns:
-            numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists and maps;
+            numbers of threads, checkpoints, writes, runs, steps, calls, pruned records, seals, objects, lists, maps and
+            redacted objects;
             `record_bytes` and `object_bytes` as stored, after compression; `file_bytes`, and `free_bytes` of it that
             `compact` gives back; since the store was opened: `without_deduplication`, the serializers that write equal
             values as different bytes, so that what they write is not stored once, `lost_notes`, how many records of

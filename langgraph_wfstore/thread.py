@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from .merge import Merge, merge
 from .merging import Resolve
 from .prices import Pricer
 from .reading import StoredCheckpoint
+from .redaction import RedactReport
 from .traces import Traces
 from .why import why
 
@@ -57,7 +58,7 @@ class CheckpointInfo:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The channel values."""
+        """The channel values; DecodeError if one cannot be read."""
         return self._stored.values
 
 
@@ -308,6 +309,48 @@ class Thread:
             ValueError: `resolve` is something else, or `append` names a channel that is not there.
         """
         return merge(self.store, self.thread_id, source, into, resolve, append)
+
+    def redact(
+        self,
+        *,
+        channels: Iterable[str] | None = None,
+        messages: Iterable[str] | None = None,
+        where: Callable[[Any], object] | None = None,
+        calls: Iterable[str] | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> RedactReport:
+        """Remove the content of chosen values, for good, wherever it stands in this thread and its copies.
+
+        Ids of records and values stay, and the chain verifies. A redacted message is read as one of the same class and
+        id that says "[redacted]", any other value as a `Redacted`. What is asked for adds up.
+
+        Args:
+            channels: names; every value that these ever had, in checkpoints and writes, in every namespace, and in what
+                runs and steps were given and gave; with the messages in it, wherever they stand.
+            messages: ids; every version of these messages, and copies without an id that say the same.
+            where: a function of one value; it is called with every stored value and with everything in it, and what it
+                is true of goes.
+            calls: ids of model calls, tool calls and retrievals; their parameters, tools, input and output, with the
+                messages in it, wherever they stand.
+            reason: what for; it is recorded, and can never be removed.
+            dry_run: change nothing, only say what would go.
+
+        Raises:
+            ThreadNotFoundError: the thread is gone.
+            CallNotFoundError: there is no such call.
+            ValueError: nothing is asked for.
+            whatever `where` raises. Nothing was changed then.
+        """
+        return self.store.redact(
+            self.thread_id,
+            channels=channels,
+            messages=messages,
+            where=where,
+            calls=calls,
+            reason=reason,
+            dry_run=dry_run,
+        )
 
     def verify(self, expect_head: str | None = None) -> verify.VerifyReport:
         """Recompute everything that can be recomputed: records, links, seals, objects, lists, indexes.

@@ -95,7 +95,8 @@ class Traces:
         """What a `Send` gave a task."""
         state = self.state(record.checkpoint_id, record.namespace) or {}
         sends = state.get(TASKS) or ()
-        return sends[record.send].arg if record.send is not None and record.send < len(sends) else None
+        sent = sends[record.send] if record.send is not None and record.send < len(sends) else None
+        return getattr(sent, "arg", sent)
 
     def read_state(self, record: StepRecord) -> Any:
         """The channels that a node could read, without LangGraph's own; of the first node of all the run's input."""

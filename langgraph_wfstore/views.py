@@ -16,12 +16,14 @@ from .canonical import utf8
 from .errors import BackendUnavailableError, ThreadNotFoundError
 from .memo import Memo
 from .notes import Notes
+from .objects import forget_secrets
 from .order import await_parents
 from .putting import Outdated, Plan
 from .shelf import Shelf
 from .view import ThreadView
 
 _VIEWS_HELD = 256
+_EPOCHS_HELD = 100_000
 _ATTEMPTS = 1000
 _T = TypeVar("_T")
 
@@ -37,14 +39,17 @@ class Views:
         memo: the live elements that are known.
         shelf: the stored objects that are held.
         notes: what capture records, on its way.
+        lineage_secret: gives the secret of a new thread.
     """
 
     def __init__(self, backend: Backend, lineage_secret: Callable[[], bytes]) -> None:
         self.backend = backend
         self.memo = Memo()
         self.notes = Notes(self)
+        self._memos = weakref.WeakSet([self.memo])
+        self._epochs: dict[int, int] = {}
         self.shelf = Shelf()
-        self._lineage_secret = lineage_secret
+        self.lineage_secret = lineage_secret
         self._begin()
         _open_views.add(self)
 
@@ -56,6 +61,12 @@ class Views:
         """Threads that held locks, or had appends on their way, are not here: begin without what they left."""
         self._begin()
         self.shelf.unlock()
+
+    def new_memo(self) -> Memo:
+        """A memo for the elements of another serializer."""
+        memo = Memo()
+        self._memos.add(memo)
+        return memo
 
     def of(self, thread_id: str) -> ThreadView:
         """The view of a thread."""
@@ -88,27 +99,58 @@ class Views:
 
     def ready(self, view: ThreadView) -> None:
         """Make a view fit to plan an append on: of a stored thread, or of one that begins. Its lock is held."""
+        self._follow_removals(view)
         if not view.loaded:
             self._settle(view)
             view.load(self.backend)
+            self._follow_removals(view)
         if view.row is None:
             # What is recorded of its first run may be stored later than it came to be.
             began = view.waiting[0].started if view.waiting else time.time_ns()
-            view.begin(ThreadRow(view.name, view.life, self._lineage_secret(), began))
+            view.begin(ThreadRow(view.name, view.life, self.lineage_secret(), began))
 
     def refresh(self, view: ThreadView) -> None:
         """Make a view fit to read from: as the engine stands, without what is still on its way. Its lock is held."""
         if view.waiting:
             self.ready(view)
             self.notes.queue(view)
+        self._follow_removals(view)
         self._settle(view)
         if view.sent:
             self.notes.settle(view)
             self._settle(view)
-        before = view.row
         view.catch_up(self.backend)
-        if before is not None and view.row is not None and before.lineage_epoch != view.row.lineage_epoch:
-            self.shelf.clear()
+        self._follow_removals(view)
+
+    def _follow_removals(self, view: ThreadView) -> None:
+        """Forget what is known of content if any was removed since the thread's lineage was looked at last."""
+        if view.row is None or view.row.lineage is None:
+            return
+        lineage, epoch = view.row.lineage, view.row.lineage_epoch
+        known = self._epochs.get(lineage)
+        if known == epoch:
+            return
+        full = len(self._epochs) >= _EPOCHS_HELD
+        if full:
+            self._epochs.clear()
+        self._epochs[lineage] = epoch
+        if full or known is not None:
+            self.forget_content()
+
+    def forget_content(self) -> None:
+        """Hold nothing any more of what was stored or put: stored objects, looks of live elements, secrets."""
+        self.shelf.clear()
+        for memo in list(self._memos):
+            memo.clear()
+        forget_secrets()
+
+    def forget_lineage(self, lineage: int) -> None:
+        """Know nothing any more of the threads of a lineage, nor of any content."""
+        with self._lock:
+            views = [view for view in self._views.values() if view.row is not None and view.row.lineage == lineage]
+        for view in views:
+            self.forget(view)
+        self.forget_content()
 
     def finish(self) -> None:
         """Queue what no append was made of yet: the store is about to be closed."""
@@ -159,6 +201,7 @@ class Views:
             try:
                 if pending is not None:
                     pending.wait()
+                    self._follow_removals(view)
                 return
             except Stale:
                 self.forget(view)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .backends.base import RecordRow
 from .errors import CheckpointNotFoundError
 from .evidence import Evidence
 from .infos import TRUNCATED, CallInfo, RunInfo, StepInfo
@@ -14,6 +15,7 @@ from .normal import content_key, hash_of, message
 from .origins import START, Origins, holds, is_message, place_in
 from .printing import shortened
 from .records import CallRecord, EndRecord
+from .redacted import is_redacted, redacted_key
 from .trace import link as link_to
 from .view import Entry
 
@@ -49,6 +51,7 @@ class _Why:
         self._checkpoint_id = entry.checkpoint_id
         self._channel = channel
         self._origins = Origins(evidence, entry.checkpoint_id, channel)
+        self._of_merged: dict[str, Origins] = {}
         self._limit = entry.row.seq
         self._shown: set[tuple[str, str]] = set()
         self._seen: dict[bytes, list[Link]] = {}
@@ -108,6 +111,8 @@ class _Why:
 
     def _element(self, place: Place, at: int, name: bytes) -> Link:
         item = self._evidence.items.element(*place, at)
+        key = redacted_key(item)  # where its line goes back to before it was redacted
+        name = name if key is None or self._origins.of_element(key) is None else key
         if is_message(item):
             return self._message(item, name)
         root = Link("value", None, f"{self._channel}[{at}]", {"value": shortened(repr(item))})
@@ -124,6 +129,8 @@ class _Why:
             return Link("unknown", record.checkpoint_id, "unknown: it was there in the oldest checkpoint that is kept")
         if record.source == "input":
             return self._input(origin)
+        if (other := self._evidence.ancestry.merged(origin)) is not None:
+            return self._merged(origin, other, name, item)
         if record.source in ("update", "fork"):
             facts = {"checkpoint": record.checkpoint_id, "at": record.ts}
             return Link("update", record.checkpoint_id, "written by update_state, by nobody's step", facts)
@@ -131,6 +138,23 @@ class _Why:
         if above is not None and above.record is not None and above.record.source == "input" and tasks == {START}:
             return self._input(above)
         return self._by_steps(above, origin, tasks, item)
+
+    def _merged(self, merge: Entry, other: str, name: bytes | None, item: Any) -> Link:
+        """What wrote a value that a merge took from its second parent."""
+        facts = {"checkpoint": merge.checkpoint_id, "of": other}
+        link = Link("merge", merge.checkpoint_id, "came in by a merge", facts)
+        origins = self._of_merged.setdefault(other, Origins(self._evidence, other, self._channel))
+        channel = merge.channels.get(self._channel)
+        ref = None if channel is None else channel.value
+        key = redacted_key(item)
+        origin = origins.of_whole(ref) if name is None else origins.of_element(name)
+        if origin is None and key is not None:
+            origin = origins.of_element(key)
+        if origin is None:
+            link.links.append(Link("unknown", None, "unknown: what was merged does not have it, so the merge made it"))
+        else:
+            link.links.append(self._writer(origin, name, item))
+        return link
 
     def _by_steps(self, above: Entry | None, origin: Entry, tasks: set[str] | None, item: Any) -> Link:
         """The steps whose tasks wrote a value; of a run that saved only at its end, those that gave it."""
@@ -222,12 +246,12 @@ class _Why:
         ends = self._ended(link_to("message", own)) if type(own) is str else []
         if not ends:
             return []
-        digest = self._evidence.keyed(content_key(item))
-        same = [end for end in ends if end.content == digest]
+        keys = [content_key(item)]
+        same = [end for row, end in ends if is_redacted(item) or self._evidence.gave(row, end, keys) is not False]
         if same:
             return self._call_of(same[-1])
         changed = "the call that gave this message gave another content: it was changed since"
-        return [Link("unknown", own, changed), *self._call_of(ends[-1])]
+        return [Link("unknown", own, changed), *self._call_of(ends[-1][1])]
 
     def _tool_call_of(self, item: Any) -> list[Link]:
         """The tool call that gave a message, by the tool call's id."""
@@ -248,20 +272,21 @@ class _Why:
         found = [] if call is None else [self._call(call)]
         form = message(item)
         keys = (content_key(item), hash_of(form["parts"][0].get("response")) if form["parts"] else b"")
-        content = None if end is None else end[1].content
-        if content is not None and content not in map(self._evidence.keyed, keys):
+        if end is None or end[1].content is None or is_redacted(item):
+            return found
+        if self._evidence.gave(*end, keys) is False:
             found.insert(0, Link("unknown", own, "the message says something else than the tool gave"))
         return found
 
-    def _ended(self, link: int) -> list[EndRecord]:
+    def _ended(self, link: int) -> list[tuple[RecordRow, EndRecord]]:
         """The ends of calls that have a link, before the checkpoint that was asked about."""
-        found = [record for row, record in self._evidence.linked(link) if row.seq < self._limit]
-        return [record for record in found if isinstance(record, EndRecord) and record.of == "call"]
+        found = [(row, record) for row, record in self._evidence.linked(link) if row.seq < self._limit]
+        return [(row, record) for row, record in found if isinstance(record, EndRecord) and record.of == "call"]
 
     def _asked(self, tool_call_id: str) -> list[Link]:
         """The model call that asked for a tool call."""
         ends = self._ended(link_to("tool", tool_call_id))
-        return self._call_of(ends[-1]) if ends else []
+        return self._call_of(ends[-1][1]) if ends else []
 
     def _call_of(self, end: EndRecord) -> list[Link]:
         call = self._evidence.trace(end.run_id).call(end.id)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 KEPT, HIDDEN, SKELETON = 0, 1, 2
 CHECKPOINT, WRITE, BRANCH, REMOVAL, SWITCH, RUN, STEP, CALL, END, LABEL, MERGE = range(11)
-OBJECT, LIST, MAP = 0, 1, 2
+OBJECT, LIST, MAP, REDACTED = range(4)
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
 LOOKED_UP = 1024
@@ -35,7 +35,10 @@ class Capabilities:
 
 
 class ObjectRow(NamedTuple):
-    """One object: `form` is OBJECT, LIST or MAP; `nonce` is None where the lineage's secret gives it."""
+    """One object: `form` is OBJECT, LIST, MAP or REDACTED; `nonce` is None where the lineage's secret gives it.
+
+    Of a redacted object number and id are left; `tag` is empty, `nonce` None, and `data` a mask (masks.py).
+    """
 
     number: int
     id: bytes
@@ -207,6 +210,8 @@ class Rewrite:
         records: (thread, row) to replace by seq, or to append.
         drop_objects: object numbers to delete; lists that stay are in `replace_objects` if their base goes.
         replace_objects: rows to replace, by number.
+        nonces: (number, nonce) of objects that keep the nonce that the old secret gave them.
+        secret: the lineage's new secret; None if it keeps the one it has.
         drop_thread: the thread that goes altogether, or None.
         tombstone: what stays of it: (life, keyed hashes).
         heads: per thread number the branch rows to replace.
@@ -217,6 +222,8 @@ class Rewrite:
     records: list[tuple[int, RecordRow]] = field(default_factory=list)
     drop_objects: list[int] = field(default_factory=list)
     replace_objects: list[ObjectRow] = field(default_factory=list)
+    nonces: list[tuple[int, bytes]] = field(default_factory=list)
+    secret: bytes | None = None
     drop_thread: int | None = None
     tombstone: tuple[bytes, int, bytes] | None = None
     heads: dict[int, list[BranchRow]] = field(default_factory=dict)
@@ -315,7 +322,10 @@ class Backend(Protocol):
         """A new thread with the same records and the same lineage; Stale if the source has moved on."""
 
     def rewrite(self, change: Rewrite) -> None:
-        """Remove content; Stale if any thread of the lineage has moved on."""
+        """Remove content; Stale if any thread of the lineage has moved on.
+
+        With a new secret nothing of what was replaced may be left behind, in a log of writes or in free space.
+        """
 
     def tombstones(self, name: bytes) -> list[tuple[int, bytes]]:
         """(life, sorted keyed hashes of 8 bytes) per deleted life of a thread id."""
@@ -345,6 +355,12 @@ class Backend(Protocol):
 
     def row(self, thread: int) -> Tail | None:
         """Where the thread of that number stands."""
+
+    def setting(self, name: str) -> bytes | None:
+        """The value of a setting of the store; None if it is not set."""
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        """Set a setting, or remove it with None; Stale if its value is not `expect`. Atomic for this one setting."""
 
     def stats(self) -> dict[str, int]:
         """Counts and bytes, see WfStore.stats."""

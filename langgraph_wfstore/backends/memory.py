@@ -18,6 +18,7 @@ from .base import (
     KEPT,
     LOOKED_UP,
     OBJECT,
+    REDACTED,
     RUN,
     SKELETON,
     STEP,
@@ -107,6 +108,7 @@ class MemoryBackend:
         self._tombstones: dict[bytes, dict[int, bytes]] = {}
         self._deleted_runs: set[bytes] = set()
         self._leases: dict[bytes, LeaseRow] = {}
+        self._settings: dict[str, bytes] = {}
         self._made = 0
         self._closed = False
 
@@ -318,6 +320,19 @@ class MemoryBackend:
         with self._open():
             return self._leases.get(self._name_key(name))
 
+    def setting(self, name: str) -> bytes | None:
+        with self._open():
+            return self._settings.get(name)
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        with self._open():
+            if self._settings.get(name) != expect:
+                raise Stale
+            if value is None:
+                self._settings.pop(name, None)
+            else:
+                self._settings[name] = value
+
     def _create(self, row: ThreadRow) -> bool:
         gone = max(self._tombstones.get(self._name_key(row.name), {}), default=0)
         if row.name in self._names or row.life != gone + 1:
@@ -362,6 +377,14 @@ class MemoryBackend:
                 lineage.numbers.pop(gone.id, None)
         for item in change.replace_objects:
             lineage.objects[item.number] = item
+            if item.form == REDACTED:
+                lineage.numbers.pop(item.id, None)
+        for n, nonce in change.nonces:
+            lineage.objects[n] = lineage.objects[n]._replace(nonce=nonce)
+        if change.secret is not None:
+            lineage.secret = change.secret
+            for number in kin:
+                self._threads[number].row.secret = change.secret
         for number, branches in change.heads.items():
             self._threads[number].branches.update({b.number: b for b in branches})
         if change.drop_thread is not None:
@@ -398,6 +421,7 @@ class MemoryBackend:
                 "objects": sum(o.form == 0 for o in objects),
                 "lists": sum(o.form == 1 for o in objects),
                 "maps": sum(o.form == 2 for o in objects),
+                "redacted": sum(o.form == REDACTED for o in objects),
                 "object_bytes": object_bytes,
                 "file_bytes": record_bytes + object_bytes,
                 "free_bytes": 0,

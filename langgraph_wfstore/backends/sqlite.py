@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ..errors import IntegrityError
+from ..errors import BackendUnavailableError, IntegrityError
 from .base import (
     RUN,
     SKELETON,
@@ -36,6 +36,7 @@ from .sqlite_append import (
     RECORD,
     Appends,
     lease_of,
+    looked_up,
     lookup,
     packed,
     standing,
@@ -330,6 +331,22 @@ class SqliteBackend:
                 return None
             return lease_of(db, self._name_key(name))
 
+    def setting(self, name: str) -> bytes | None:
+        with self._connections.reader() as db:
+            return _setting(db, name)
+
+    def set_setting(self, name: str, value: bytes | None, expect: bytes | None) -> None:
+        def work(db: sqlite3.Connection) -> bool:
+            if _setting(db, name) != expect:
+                return False
+            if value is None:
+                db.execute("DELETE FROM store WHERE name = ?", (f"setting {name}",))
+            else:
+                db.execute("INSERT OR REPLACE INTO store VALUES (?, ?)", (f"setting {name}", value))
+            return True
+
+        self._queue.run(work)
+
     def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
         def work(db: sqlite3.Connection) -> bool:
             db.executemany("INSERT OR IGNORE INTO deleted_run VALUES (?)", [(h,) for h in hashes])
@@ -348,22 +365,40 @@ class SqliteBackend:
             return True
 
         self._queue.run(work, erase=True)
+        if change.secret is not None:
+            self._leave_nothing_behind()
+
+    def _leave_nothing_behind(self) -> None:
+        """Write the file anew: pages that were split, and the write-ahead log, have bytes of what was replaced."""
+        try:
+            why = None if self._compact() else "somebody else has been reading or writing all the time"
+        except BackendUnavailableError as error:
+            why = str(error)
+        if why is not None:
+            raise BackendUnavailableError(
+                f"the content was removed from the tables of {self.path}, but old bytes of it may still be in free "
+                f"space or in the write-ahead log ({why}). Call store.compact() when nobody else uses the file"
+            )
 
     @staticmethod
     def _rewrite(db: sqlite3.Connection, change: Rewrite) -> None:
         place = change.lineage << 32
-        for thread, r in change.records:
-            db.execute(
-                f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]),
-            )
+        db.executemany(
+            f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [(thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]) for thread, r in change.records],
+        )
         emptied = [(thread, r.seq) for thread, r in change.records if r.kind >= RUN and r.state == SKELETON]
         db.executemany("DELETE FROM link WHERE thread = ? AND seq = ?", emptied)
         db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
         db.executemany(
-            "UPDATE object SET id = ?, form = ?, tag = ?, nonce = ?, data = ? WHERE key = ?",
-            [(*o[1:5], pack(o[5]), place | o[0]) for o in change.replace_objects],
+            "UPDATE object SET id = ?, form = ?, tag = ?, nonce = ?, data = ?, lookup = ? WHERE key = ?",
+            [(*o[1:5], pack(o[5]), looked_up(o), place | o[0]) for o in change.replace_objects],
         )
+        db.executemany(
+            "UPDATE object SET nonce = ? WHERE key = ?", [(nonce, place | number) for number, nonce in change.nonces]
+        )
+        if change.secret is not None:
+            db.execute("UPDATE lineage SET secret = ? WHERE no = ?", (change.secret, change.lineage))
         for thread, rows in change.heads.items():
             db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(thread, *b) for b in rows])
         if change.drop_thread is not None:
@@ -411,17 +446,25 @@ class SqliteBackend:
             "objects": forms.get(0, 0),
             "lists": forms.get(1, 0),
             "maps": forms.get(2, 0),
+            "redacted": forms.get(3, 0),
             "object_bytes": int(object_bytes),
             "file_bytes": pages * size + wal,
             "free_bytes": free * size,
         }
 
     def compact(self) -> None:
+        self._compact()
+
+    def _compact(self) -> bool:
+        """Write the file anew; whether the write-ahead log could be emptied too."""
+        busy: list[int] = []
+
         def work(db: sqlite3.Connection) -> None:
             db.execute("VACUUM")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy.append(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
         self._queue.outside(work)
+        return busy == [0]
 
     def close(self) -> None:
         self._queue.close()
@@ -429,6 +472,14 @@ class SqliteBackend:
 
     def _name_key(self, name: bytes) -> bytes:
         return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
+
+
+def _setting(db: sqlite3.Connection, name: str) -> bytes | None:
+    """The value of a setting: a row of the table `store`, beside the store's own."""
+    found = db.execute("SELECT value FROM store WHERE name = ?", (f"setting {name}",)).fetchone()
+    if found is not None and not isinstance(found[0], bytes):
+        raise IntegrityError(f"setting {name!r} is no byte string but {found[0]!r:.60}; restore a backup")
+    return None if found is None else found[0]
 
 
 _NONE = type(None)

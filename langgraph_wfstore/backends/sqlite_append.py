@@ -44,7 +44,7 @@ def packed(batch: Append) -> Packed:
     return Packed(
         batch,
         [(*r[:4], pack(r[4]), *r[5:16]) for r in batch.records],
-        [(*o[:5], pack(o[5]), _looked_up(o)) for o in batch.objects],
+        [(*o[:5], pack(o[5]), looked_up(o)) for o in batch.objects],
         [(link, r.seq) for r in batch.records for link in r.links],
     )
 
@@ -193,7 +193,8 @@ def lookup(name: bytes) -> int:
     return int.from_bytes(name[:8], "big", signed=True)
 
 
-def _looked_up(row: ObjectRow) -> int | None:
+def looked_up(row: ObjectRow) -> int | None:
+    """What an object is found by, if it is large."""
     return lookup(row.id) if row.form == OBJECT and len(row.data) >= LOOKED_UP else None
 
 

@@ -19,6 +19,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.store import base as lg_store
 
 from langgraph_wfstore.errors import DecodeError
+from langgraph_wfstore.redacted import Redacted
 
 
 class Code(IntEnum):
@@ -94,6 +95,7 @@ KNOWN: Final[dict[int, type]] = {
     40: lg_store.Item,
     41: lg_store.SearchItem,
     42: lg_store.GetOp,
+    48: Redacted,
 }
 KNOWN_NUMBERS: Final[dict[type, int]] = {cls: number for number, cls in KNOWN.items()}
 KNOWN_NAMES: Final = {(cls.__module__, cls.__qualname__): cls for cls in KNOWN.values()}

@@ -37,6 +37,14 @@ from .contract_listing import IterationContract, ListingContract
 from .contract_merge import MergeConflictContract, MergeContract, MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
+from .contract_pruning import (
+    PruneBranchesContract,
+    PruneGraphsContract,
+    PrunePolicyContract,
+    RetentionFloorContract,
+)
+from .contract_redacted_branches import RedactedBranchesContract
+from .contract_redaction import RedactionContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
 from .contract_subgraphs import SubgraphsContract
@@ -86,6 +94,12 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteThreadContract,
     DeleteForRunsContract,
     PruneContract,
+    RedactionContract,
+    RedactedBranchesContract,
+    PrunePolicyContract,
+    PruneBranchesContract,
+    PruneGraphsContract,
+    RetentionFloorContract,
     CopiesContract,
     MergeContract,
     MergeConflictContract,

@@ -370,6 +370,31 @@ class MergeConflictContract(Contract):
         with pytest.raises(MergeConflictError, match="message 'm1'"):
             merged(saver)
 
+    def test_of_several_workflows_that_of_the_heads_counts(self, api: Api, saver: WfStoreSaver) -> None:
+        api.invoke(line_graph(saver, "other"), {"log": ["in"]}, config_of())
+        start = api.get_state(line_graph(saver, "other"), config_of()).config
+        graph = state_graph(saver)
+        api.invoke(graph, {"log": ["main"]}, config_of())
+        api.invoke(graph, {"log": ["fork"]}, start)
+        assert merged(saver).taken == {"log": "both"}
+        assert_sound(saver, THREAD)
+
+    def test_workflows_with_different_reducers_do_not_join(self, api: Api, saver: WfStoreSaver) -> None:
+        class Other(TypedDict, total=False):
+            log: Annotated[list[str], lambda left, right: left + right]
+
+        graph = state_graph(saver)
+        other: Any = StateGraph(Other).add_node("work", lambda state: {"log": ["other"]})
+        other = other.add_edge(START, "work").compile(checkpointer=saver)
+        api.invoke(graph, {"log": ["in"]}, config_of())
+        start = api.get_state(graph, config_of()).config
+        api.invoke(graph, {"log": ["same"]}, config_of())
+        api.invoke(other, {"log": ["fork"]}, start)
+        with pytest.raises(MergeConflictError, match="different reducers"):
+            merged(saver)
+        merged(saver, append=["log"])
+        assert_sound(saver, THREAD)
+
     def test_without_a_recorded_reducer_two_lists_are_a_conflict(self, api: Api, saver: WfStoreSaver) -> None:
         base = put_chain(api, 3)[-1]
         ours, theirs = [*range(2), "ours"], [*range(2), "theirs"]
@@ -585,6 +610,13 @@ class MergeScheduleContract(Contract):
         assert api.invoke(graph, 4, MAIN) == 10
         assert_sound(saver, THREAD)
 
+    def test_which_channels_were_updated_last_stays_too(self, api: Api, saver: WfStoreSaver) -> None:
+        base = put_chain(api, 1)[0]
+        for name in ("a", "b"):
+            api.put(base, checkpoint_of({name: 1}, {"n": 1, name: 2}, updated_channels=[name]), metadata_of(1))
+        merged(saver, resolve="theirs")
+        assert api.read(MAIN).checkpoint.get("updated_channels") == ["a"]
+
     def test_a_sub_graph_that_waits_begins_anew(self, api: Api, saver: WfStoreSaver) -> None:
         graph = nested_graph(saver, asks=True)
         api.invoke(graph, {"log": ["in"]}, config_of())
@@ -622,7 +654,10 @@ class MergeStorageContract(Contract):
             with pytest.raises(MergeConflictError, match="delta channel") as caught:
                 merged(saver, resolve=resolve)
             assert [each.channel for each in caught.value.conflicts if each.only_ours] == ["log"]
+        counted = api.read(MAIN).metadata["counters_since_delta_snapshot"]
         merged(saver, resolve="ours")
+        updates, steps = counted["log"]
+        assert tuple(api.read(MAIN).metadata["counters_since_delta_snapshot"]["log"]) == (updates, steps + 1)
         assert api.get_state(graph, MAIN).values["log"] == before["log"]
         api.invoke(graph, {"log": ["more"]}, MAIN)
         found = api.get_state(graph, MAIN).values["log"]
@@ -642,6 +677,50 @@ class MergeStorageContract(Contract):
         api.invoke(graph, {"log": ["more"]}, MAIN)
         assert api.get_state(graph, MAIN).values["log"][: len(before["log"])] == before["log"]
         assert_sound(saver, THREAD)
+
+    def test_why_a_value_is_there_leads_through_a_merge(self, api: Api, saver: WfStoreSaver) -> None:
+        graph = state_graph(saver)
+        forked(api, graph, {"note": "base"}, [{"count": 1}], [{"note": "fork"}])
+        found = merged(saver)
+        thread = thread_of(saver)
+        step = next(each for each in thread.steps() if each.output == {"log": ["worked on fork"]})
+        element = str(thread.why(found.checkpoint_id, "log", 2))
+        assert "came in by a merge" in element and f"…{(step.checkpoint_id or '')[-8:]}" in element
+        assert "update_state" not in element
+        assert "worked on base" in str(thread.why(found.checkpoint_id, "log", 1))
+        assert "merge" not in str(thread.why(found.checkpoint_id, "log", 1))
+        whole = str(thread.why(found.checkpoint_id, "note", None))
+        assert "came in by a merge" in whole and "given as input" in whole
+        resolved = merged(saver, "main", "fork-1")
+        assert "unknown" not in str(thread.why(resolved.checkpoint_id, "count", None))
+
+    def test_a_delta_channel_with_results_that_are_not_taken_up_is_refused(self, api: Api, saver: WfStoreSaver) -> None:
+        builder = StateGraph(Rare).add_node("writes", lambda state: {"log": ["written"]})
+        builder.add_node("asks", lambda state: {"count": interrupt("how many?")})
+        graph = builder.add_edge(START, "writes").add_edge(START, "asks").compile(checkpointer=saver)
+        api.invoke(graph, {"log": ["in"]}, config_of())
+        start = api.read(config_of()).parent_config
+        assert start is not None
+        api.update_state(graph, start, {"count": 5}, as_node="__start__")
+        with pytest.raises(ConflictError, match="results of task"):
+            merged(saver, resolve="ours")
+        assert api.invoke(graph, Command(resume=3), MAIN) == {"log": ["in", "written"], "count": 3}
+        merged(saver, resolve="ours")
+        assert api.get_state(graph, MAIN).values == {"log": ["in", "written"], "count": 3}
+        assert_sound(saver, THREAD)
+
+    def test_results_that_arrive_meanwhile_are_not_lost(self, api: Api, saver: WfStoreSaver) -> None:
+        base = put_chain(api, 1)[0]
+        ours = api.put(base, checkpoint_of({"n": 1}, {"n": 2}), metadata_of(1))
+        api.put(base, checkpoint_of({"n": 2}, {"n": 2}), metadata_of(1))
+
+        def arrives(channel: str, before: Any, left: Any, right: Any) -> Any:
+            api.put_writes(ours, [("n", 5)], "task", "~__pregel_pull, node")
+            return right
+
+        with pytest.raises(ConflictError, match="results of task"):
+            merged(saver, resolve=arrives)
+        assert id_of(api.read(MAIN)) == id_of(ours)
 
     def test_a_copy_has_the_merge(self, api: Api, saver: WfStoreSaver) -> None:
         graph = self.merged_thread(api, saver)
@@ -680,16 +759,16 @@ class MergeStorageContract(Contract):
 
     def test_without_the_content_of_the_common_ancestor_nothing_is_joined(self, api: Api, saver: WfStoreSaver) -> None:
         base = api.put(config_of(), checkpoint_of({"list": [1], "same": 1}), metadata_of(0, run_id="gone"))
-        for number in (2, 3):
-            values = {"list": [1, number], "same": 1}
-            api.put(base, checkpoint_of(values, {"list": number, "same": 1}), metadata_of(1))
+        for number, own in ((2, "a"), (3, "b")):
+            values = {"list": [1, number], "same": 1, own: 1}
+            api.put(base, checkpoint_of(values, {"list": number, "same": 1, own: 2}), metadata_of(1))
         api.delete_for_runs(["gone"])
         with pytest.raises(MergeConflictError, match="was removed") as caught:
             merged(saver, append=["list"])
-        assert [each.channel for each in caught.value.conflicts] == ["list"]
-        found = merged(saver, resolve="theirs")
+        assert [each.channel for each in caught.value.conflicts] == ["a", "b", "list"]
+        found = merged(saver, resolve={"a": "ours", "b": "theirs", "list": "theirs"})
         assert found.base == id_of(base)
-        assert api.read(MAIN).checkpoint["channel_values"] == {"list": [1, 3], "same": 1}
+        assert api.read(MAIN).checkpoint["channel_values"] == {"list": [1, 3], "same": 1, "a": 1, "b": 1}
         assert_sound(saver, THREAD)
 
     def test_a_branch_that_moves_meanwhile_is_merged_as_it_is_then(self, api: Api, saver: WfStoreSaver) -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..backends.base import CHECKPOINT, HIDDEN, KEPT, REMOVAL, RUN, SKELETON, WRITE, Backend, RecordRow, Tail
+from ..backends.base import CHECKPOINT, HIDDEN, KEPT, RUN, SKELETON, WRITE, Backend, RecordRow, Tail
 from ..canonical import check, from_hex_id, hex_id
 from ..errors import ThreadNotFoundError, WfStoreError
-from ..format import Record, read_record, read_skeleton, record_id, removed_digest, seal_id
+from ..format import Record, read_record, read_skeleton, record_id, seal_id
 from ..records import (
     CallRecord,
     CheckpointRecord,
     EndRecord,
     MergeRecord,
-    RemovalRecord,
     RunRecord,
     SealRecord,
     StepRecord,
     WriteRecord,
 )
+from ..statement import Part, stated, statement
 from ..view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
 from .branches import BranchReplay
 from .merges import check_merges
@@ -52,6 +52,7 @@ class VerifyReport:
         sealed: records that a seal covers.
         unsealed: records behind the last seal: there, but not yet vouched for.
         pruned: records whose content was removed, which a removal record states; their ids still verify.
+        redacted: values whose content was removed, which a removal record states too; likewise.
         head: the last seal, `sha256:...`; None if nothing is sealed.
         unsealed_ids: their ids.
     """
@@ -63,6 +64,13 @@ class VerifyReport:
     pruned: int
     head: str | None
     unsealed_ids: tuple[str, ...] = ()
+    redacted: int = 0
+
+    def __str__(self) -> str:
+        counts = [f"{self.sealed} records sealed", f"{self.unsealed} not yet sealed"]
+        counts += [f"{n} {what}" for n, what in ((self.pruned, "pruned"), (self.redacted, "values redacted")) if n]
+        said = "ok" if self.ok else f"{len(self.problems)} problems"
+        return "\n".join([f"{said}: {', '.join(counts)}; head {self.head}", *map(str, self.problems)])
 
 
 @dataclass(slots=True)
@@ -111,7 +119,7 @@ def _verify(backend: Backend, name: bytes, tail: Tail, expect_head: str | None) 
     good = [(row, record) for row, record in made if record is not None or row.state == SKELETON]
     seals, unsealed = _check_seals(rows, findings)
     _check_expected(expect_head, seals, findings)
-    pruned = _check_removals(made, findings)
+    redacted: set[Part] = set()
     try:
         entries = entries_of(good)
         _check_links(entries, findings)
@@ -119,9 +127,10 @@ def _verify(backend: Backend, name: bytes, tail: Tail, expect_head: str | None) 
         BranchReplay(tail, made, entries, findings.add).run()
         check_merges(made, entries, findings.add)
         check_traces(backend, tail, made, findings.add)
-        check_objects(backend, tail, made, findings.add)
+        redacted = check_objects(backend, tail, made, findings.add)
     except _BROKEN as error:
         findings.add("thread", f"it is too damaged to check further ({type(error).__name__}: {error})")
+    pruned = _check_removals(made, redacted, findings)
     head = hex_id(seals[-1]) if seals else None
     if (tail.seal, tail.last) != (seals[-1] if seals else None, rows[-1].seq if rows else 0):
         findings.add("thread", "the engine's view of its end differs from its records")
@@ -133,6 +142,7 @@ def _verify(backend: Backend, name: bytes, tail: Tail, expect_head: str | None) 
         pruned=pruned,
         head=head,
         unsealed_ids=tuple(hex_id(name) for name in unsealed),
+        redacted=len(redacted),
     )
 
 
@@ -292,21 +302,23 @@ def _check_expected(expected: str | None, seals: list[bytes], findings: _Finding
         findings.add("head", f"the expected seal {expected} is not in the chain, which ends with {len(seals)} seals")
 
 
-def _check_removals(made: list[tuple[RecordRow, Record | None]], findings: _Findings) -> int:
-    """Whether the last removal record states exactly the records that lost their content."""
+def _check_removals(made: list[tuple[RecordRow, Record | None]], redacted: set[Part], findings: _Findings) -> int:
+    """Whether the last removal record states exactly the records and objects that lost their content."""
     gone = [r for r, _ in made if r.state in (HIDDEN, SKELETON) and r.kind in KINDS and isinstance(r.id, bytes)]
-    removed = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in gone]
-    stated = [record for row, record in made if row.kind == REMOVAL and isinstance(record, RemovalRecord)]
-    if not stated:
-        if removed:
-            findings.add("removals", f"{len(removed)} records have lost their content and no removal record says so")
-    elif (len(removed), removed_digest(removed)) != (stated[-1].removed, stated[-1].digest):
+    found = statement(gone, redacted)
+    last = stated(made)
+    if last is None:
+        if found.removed:
+            findings.add("removals", f"{found.removed} records have lost their content and no removal record says so")
+        if found.redacted:
+            findings.add("removals", f"{found.redacted} values were redacted and no removal record says so")
+    elif found != last:
         findings.add(
             "removals",
-            f"{len(removed)} records have lost their content, the last removal record states {stated[-1].removed} "
-            "or others",
+            f"{found.removed} records and {found.redacted} values have lost their content, the last removal record "
+            f"states {last.removed} and {last.redacted}, or others",
         )
-    return len(removed)
+    return found.removed
 
 
 def _check_links(entries: dict[tuple[str, str], Entry], findings: _Findings) -> None:

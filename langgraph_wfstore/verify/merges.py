@@ -45,7 +45,7 @@ def _problems(
     first = None if merge.parent is None else entries.get(("", merge.parent))
     second = roots.get(record.parent)
     found = []
-    if first is None or first.row is None or first.row.seq > row.seq:
+    if first is None or first.row is None or first.row.seq >= before.seq:
         found.append("its checkpoint has no parent that is there before it")
     if second is None or second.row is None or second.row.seq >= before.seq:
         return [*found, f"what it merges, {hex_id(record.parent)}, is no checkpoint of the root namespace before it"]

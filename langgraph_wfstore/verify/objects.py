@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..backends.base import KEPT, LIST, MAP, OBJECT, Backend, ObjectRow, Tail
+from ..backends.base import KEPT, LIST, MAP, OBJECT, REDACTED, SKELETON, Backend, ObjectRow, Tail
 from ..canonical import hex_id
 from ..errors import WfStoreError
-from ..format import refs_of
+from ..format import OF_OBJECT, refs_of
 from ..lists import apply_splice, base_of, list_id, unpack_numbers
+from ..masks import read_mask
 from ..objects import map_id, nonce_for
-from ..reading import FORMS, checked_leaf, map_numbers
+from ..reading import checked_leaf, map_numbers, of_form
+from ..statement import Part
 from ..view import Made
 
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
@@ -18,12 +20,15 @@ _UNREAD = 10_000
 Add = Callable[[str, str], None]
 
 
-def check_objects(backend: Backend, tail: Tail, made: Sequence[Made], add: Add) -> None:
+def check_objects(backend: Backend, tail: Tail, made: Sequence[Made], add: Add) -> set[Part]:
     """Check a thread's lineage: all its objects, and all that its records name.
 
     Args:
         made: the thread's records.
         add: takes a place and what is wrong there.
+
+    Returns:
+        the parts of a removal's digest for the redacted objects that the records reach.
     """
     lineage = tail.row.lineage or 0
     # What was added since the thread was looked at is left to the next verify: its records were not read.
@@ -36,6 +41,9 @@ def check_objects(backend: Backend, tail: Tail, made: Sequence[Made], add: Add) 
         wanted |= set(_numbers(backend, other.number or 0))
     for number in sorted(set(rows) - parts.reach(wanted)):
         add(f"object {number}", "no record names it: it was added, or what named it was dropped")
+    own = {n for row, _ in made if row.state != SKELETON for n in unpack_numbers(row.refs)}
+    found = [rows[n] for n in parts.reach(own, bases=False) if rows[n].form == REDACTED]
+    return {(row.id, OF_OBJECT, REDACTED, row.data) for row in found}
 
 
 def _all(backend: Backend, lineage: int, last: int, add: Add) -> list[ObjectRow]:
@@ -73,7 +81,7 @@ def _named(made: Sequence[Made], rows: dict[int, ObjectRow], add: Add) -> set[in
             if found is None:
                 if number or row.state == KEPT:
                     add(f"record {row.seq}", f"its value {hex_id(ref.id)}, object {number}, is missing")
-            elif (found.id, found.form) != (ref.id, FORMS[ref.form]):
+            elif found.id != ref.id or not of_form(found, ref):
                 add(f"record {row.seq}", f"object {number} is not its value {hex_id(ref.id)}")
     return wanted
 
@@ -104,10 +112,12 @@ class _Parts:
                 self._check_list(row)
             elif row.form == MAP:
                 self._check_map(row)
+            elif row.form == REDACTED:
+                read_mask(row.data)
             else:
                 self._add(where, f"unknown form {row.form!r}")
             if row.form != OBJECT and (row.tag != "" or row.nonce is not None):
-                self._add(where, "a list or map has a type tag or a nonce")
+                self._add(where, "a list, map or redacted object has a type tag or a nonce")
         except _BROKEN as error:
             self._add(where, f"cannot be read ({type(error).__name__}: {error})")
 
@@ -129,8 +139,8 @@ class _Parts:
         if map_id(self._rows[shell].id, [(at, self._rows[n].id) for at, n in holes]) != row.id:
             self._add(f"object {row.number}", "the dict does not match its id")
 
-    def reach(self, wanted: set[int]) -> set[int]:
-        """The numbers of what these need."""
+    def reach(self, wanted: set[int], *, bases: bool = True) -> set[int]:
+        """The numbers of what these need; without `bases` of what they consist of."""
         todo = list(wanted)
         reached: set[int] = set()
         while todo:
@@ -141,7 +151,7 @@ class _Parts:
             row = self._rows[number]
             if row.form == LIST:
                 todo += [n >> 2 for n in self._items.get(number, [])]
-                todo += [base_of(row.data)] if base_of(row.data) else []
+                todo += [base_of(row.data)] if bases and base_of(row.data) else []
             elif row.form == MAP:
                 shell, holes = map_numbers(row.data)
                 todo += [shell, *(n for _, n in holes)]

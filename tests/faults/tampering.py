@@ -42,9 +42,11 @@ def build(path: Path) -> None:
         _threads_of_graphs(saver)
         _threads_of_lists(saver)
         _branches_and_order(saver)
+        _merged(saver)
         _agents(saver)
         _open(saver)
         _removed(saver)
+        _redacted(saver)
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.execute("PRAGMA journal_mode = DELETE")
@@ -114,6 +116,19 @@ def _branches_and_order(saver: WfStoreSaver) -> None:
     saver.put_writes(config, [("n", "not sealed")], "last task")
 
 
+def _merged(saver: WfStoreSaver) -> None:
+    """Two lines that were merged into each other, one of them while a question was open."""
+    graph = asking_graph(saver, "one?", "two?")
+    graph.invoke({"log": ["in"]}, config_of("merged"))
+    start = [*graph.get_state_history(config_of("merged"))][1]
+    graph.invoke(Command(resume="first"), config_of("merged"))
+    graph.update_state(start.config, {"note": "fork"}, as_node="first")
+    thread = saver.store.thread("merged")
+    thread.merge("fork-1", "main")
+    thread.merge("main", "fork-1")
+    graph.update_state(config_of("merged", branch="main"), {"note": "later"}, as_node="ask")
+
+
 @tool
 def weigh(what: str) -> str:
     """Weigh something."""
@@ -168,6 +183,29 @@ def _removed(saver: WfStoreSaver) -> None:
     saver.delete_thread("gone")
 
 
+def _redacted(saver: WfStoreSaver) -> None:
+    """Values of every form that are redacted, in a thread and its copy; and what is put after that."""
+    config = config_of("redacted")
+    for number in range(2):
+        values = {
+            "elements": [f"element {n} " + "e" * 80 for n in range(10 + number)],
+            "small": [{"k": n} for n in range(30 + number)],
+            "run": [*range(1500 + number)],
+            "map": {"list": [f"item {n} " + "i" * 80 for n in range(10)], "note": "a note"},
+            "plain": f"plain {number}",
+            "kept": [f"kept {n} " + "k" * 80 for n in range(10 + number)],
+        }
+        checkpoint = checkpoint_of(values, dict.fromkeys(values, number + 1))
+        config = saver.put(config, checkpoint, metadata_of(number), checkpoint["channel_versions"])
+        saver.put_writes(config, [("plain", f"write {number}")], f"task {number}")
+    saver.store.redact(
+        "redacted", channels=["elements", "small", "run", "plain"], where=lambda value: value == "a note"
+    )
+    saver.copy_thread("redacted", "redacted copy")
+    saver.prune(["redacted copy"])
+    saver.put(config, checkpoint_of({"plain": "plain 0"}), metadata_of(2), {})
+
+
 # ------------------------------------------------------------------ what can be done to it
 
 
@@ -206,7 +244,7 @@ KEYS = {
     "sqlite_sequence": ("name",),
 }
 _STATES = ("", "hidden ", "skeleton of ")
-_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label")
+_KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label", "merge")
 
 
 def _row_kind(table: str, row: dict[str, Any]) -> str:
@@ -226,8 +264,11 @@ def _row_kind(table: str, row: dict[str, Any]) -> str:
 
 
 def _object_kind(row: dict[str, Any]) -> str:
+    if row["form"] == 3:
+        return "redacted"
     if row["form"] == 0:
-        return {"pack": "pack", "chunk": "chunk"}.get(row["tag"].split("/")[0], "object")
+        own = " with a nonce" if row["nonce"] is not None else ""
+        return {"pack": "pack", "chunk": "chunk"}.get(row["tag"].split("/")[0], "object") + own
     return "map" if row["form"] == 2 else ("spliced list" if unpack(row["data"])[0] else "list")
 
 

@@ -47,7 +47,7 @@ def test_what_was_acknowledged_survives_two_hundred_kills(tmp_path: Path) -> Non
         path.unlink()
     print(f"\n{kills} kills, {operations} acknowledged operations, {silent} killed before the first of them")
     assert kills == 200
-    assert operations > 10 * kills
+    assert operations > 2 * kills
 
 
 def _warm_up(path: Path) -> None:

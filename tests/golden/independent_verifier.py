@@ -21,7 +21,7 @@ from typing import Any
 import zstandard
 
 DICTIONARY = Path(__file__).parents[2] / "langgraph_wfstore" / "backends" / "dictionary-1.zdict"
-KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label")
+KINDS = ("checkpoint", "write", "branch", "removal", "switch", "run", "step", "call", "end", "label", "merge")
 KEYS = {
     "checkpoint": "channels checkpoint_id extra format kind metadata namespace parent parent_checkpoint_id "
     "parents run_id source step ts updated_channels v versions_seen",
@@ -30,6 +30,7 @@ KEYS = {
     "removal": "digest format kind reason removed",
     "switch": "checkpoint format kind number",
     "label": "format kind name number",
+    "merge": "base checkpoint format kind parent",
 }
 # Of traces: per key what it is, "!" where it is never left out, and "0" where it is left out if it is 0 or "".
 TRACE_KEYS = {
@@ -47,8 +48,10 @@ TRACE_FIELDS = {
     kind: {name: what for name, _, what in (key.partition(":") for key in keys.split())}
     for kind, keys in TRACE_KEYS.items()
 }
+MASK_KEYS = {"type", "id", "tool_call_id", "tool_calls", "items", "fields", "counters"}
 KEPT, SKELETON = 0, 2
-OBJECT, LIST, MAP = 0, 1, 2
+MERGE = 10
+OBJECT, LIST, MAP, REDACTED = 0, 1, 2, 3
 
 
 class Damaged(Exception):
@@ -202,7 +205,7 @@ def seal_id(ordinal: int, previous: bytes | None, arrived: list[bytes]) -> bytes
 
 
 def removed_digest(parts: list[tuple[bytes, int, int, bytes]]) -> bytes:
-    """The digest over removed records (section 8): id, kind, state, remains."""
+    """The digest over what was removed (section 8): id, kind, state, remains; of an object id, 255, form, mask."""
     return digest("removed", *(name + bytes([kind, state]) + remains for name, kind, state, remains in sorted(parts)))
 
 
@@ -455,6 +458,7 @@ class Report:
     sealed: int = 0
     unsealed: int = 0
     pruned: int = 0
+    redacted: int = 0
     head: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -471,9 +475,11 @@ class Lineage:
         self.problems: list[str] = []
         self.forms: dict[int, int] = {}
         self.counts = {"object": 0, "list": 0, "map": 0}
+        self.masks: dict[int, bytes] = {}
         self.ids: dict[int, bytes] = {}
         self._lists: dict[int, list[int]] = {}
         self.parts: dict[int, set[int]] = {}
+        self.bases: dict[int, int] = {}
         rows = db.execute(
             "SELECT key, id, form, tag, nonce, data FROM object WHERE key BETWEEN ? AND ? ORDER BY key",
             (number << 32, number << 32 | 0xFFFFFFFF),
@@ -483,12 +489,21 @@ class Lineage:
         for key, name, form, tag, nonce, packed in rows:
             own = key & 0xFFFFFFFF
             try:
-                found = self._identify(own, form, tag, nonce, unpacker.unpack(packed), secret)
-                if found != name:
+                if form == REDACTED:
+                    self._redacted(own, tag, nonce, unpacker.unpack(packed))
+                elif self._identify(own, form, tag, nonce, unpacker.unpack(packed), secret) != name:
                     raise Damaged("does not match its id")
             except (Damaged, KeyError, TypeError) as error:
                 self.problems.append(f"object {own}: {error}")
             self.forms[own] = form
+
+    def _redacted(self, own: int, tag: str, nonce: bytes | None, data: bytes) -> None:
+        """A mask: nothing gives its object's id, and a removal record states it."""
+        self.parts[own] = set()
+        self.masks[own] = data
+        if tag != "" or nonce is not None:
+            raise Damaged("a redacted object with a tag or nonce")
+        _check_mask(parse(data))
 
     def _identify(self, own: int, form: int, tag: str, nonce: bytes | None, data: bytes, secret: bytes) -> bytes:
         if form == OBJECT:
@@ -501,7 +516,8 @@ class Lineage:
             self.counts["list"] += 1
             base, flagged = stored_list(data, self._lists)
             self._lists[own] = flagged
-            self.parts[own] = {n >> 2 for n in flagged} | ({base} if base else set())
+            self.parts[own] = {n >> 2 for n in flagged}
+            self.bases[own] = base
             return list_id([bytes([n & 3]) + self.ids[n >> 2] for n in flagged])
         self.counts["map"] += 1
         shell, lists = stored_map(data)
@@ -510,6 +526,14 @@ class Lineage:
 
     def unreached(self, needed: set[int]) -> list[int]:
         """Numbers of the objects that nothing needs."""
+        return sorted(set(self.ids) - self._reached(needed, bases=True))
+
+    def redacted(self, needed: set[int]) -> set[tuple[bytes, int, int, bytes]]:
+        """The parts of a removal's digest for the redacted objects that these are, or consist of."""
+        reached = self._reached(needed, bases=False)
+        return {(self.ids[n], 255, REDACTED, self.masks[n]) for n in reached if n in self.masks}
+
+    def _reached(self, needed: set[int], bases: bool) -> set[int]:
         todo = list(needed)
         reached: set[int] = set()
         while todo:
@@ -517,7 +541,25 @@ class Lineage:
             if number not in reached:
                 reached.add(number)
                 todo += self.parts.get(number, ())
-        return sorted(set(self.ids) - reached)
+                todo += [self.bases[number]] if bases and self.bases.get(number) else []
+        return reached
+
+
+def _check_mask(mask: Any) -> None:
+    """Damaged if this is no mask (section 8)."""
+    if not isinstance(mask, dict) or "type" not in mask or set(mask) - MASK_KEYS:
+        raise Damaged("no mask")
+    for name in [mask[key] for key in ("type", "id", "tool_call_id") if key in mask] + mask.get("tool_calls", []):
+        decode_text(name)
+    for item in mask.get("items", []):
+        _check_mask(item)
+    for name, item in mask.get("fields", []):
+        decode_text(name)
+        _check_mask(item)
+    for name, counts in mask.get("counters", []):
+        decode_text(name)
+        if any(type(count) is not int for count in counts):
+            raise Damaged("no counters")
 
 
 class Thread:
@@ -555,7 +597,7 @@ class Thread:
     def _read(self, row: Row) -> None:
         value = row.value
         if row.state == SKELETON:
-            if len(value) != 4 or type(value[3]) is not bool or row.refs or row.kind in (2, 3, 4, 9):
+            if len(value) != 4 or type(value[3]) is not bool or row.refs or row.kind in (2, 3, 4, 9, MERGE):
                 raise Damaged("not what a removed record leaves")
             if row.kind >= 5:
                 decode_text(value[1])
@@ -577,7 +619,8 @@ class Thread:
             if row.columns != (*(None,) * 7, index("run", utf8(row.fields["run_id"]))):
                 raise Damaged("its columns are not those of its kind")
             return
-        if sorted(value) != KEYS[kind].split() or (value["format"], value["kind"]) != (1, kind):
+        keys = sorted(set(value) - {"redacted"} if kind == "removal" and value.get("redacted", 0) > 0 else value)
+        if keys != KEYS[kind].split() or (value["format"], value["kind"]) != (1, kind):
             raise Damaged("not a record of its kind, or of an unknown format")
         if kind in ("checkpoint", "write"):
             self._names(row, value)
@@ -586,7 +629,9 @@ class Thread:
             )
             rest = (value.get("source"), value.get("step"), run)
             self._columns(row, utf8(decode_text(value["namespace"])), utf8(decode_text(value["checkpoint_id"])), rest)
-        elif row.refs or any(column is not None for column in row.columns):
+        elif row.refs or any(
+            column is not None for column in (row.columns[1:4] + row.columns[5:] if kind == "merge" else row.columns)
+        ):
             raise Damaged("it has index values")
 
     def _names(self, row: Row, value: Any) -> None:
@@ -633,13 +678,15 @@ class Thread:
         report = self.report
         report.records = len(self.rows)
         self._seals()
-        self._removals()
+        own = {number for _, number, _, _ in self.named if number}
+        self._removals(lineage.redacted(own))
         self._structure()
         self._traces()
         for row, number, form, name in self.named:
             if number == 0 and row.state != KEPT:
                 continue
-            if (lineage.ids.get(number), lineage.forms.get(number)) != (name, form):
+            found = lineage.forms.get(number)
+            if lineage.ids.get(number) != name or (OBJECT if found == REDACTED else found) != form:
                 self.problem(row, f"its value {name.hex()} is not object {number}")
         report.problems += lineage.problems
         report.counts = dict(lineage.counts)
@@ -658,18 +705,21 @@ class Thread:
         report.sealed = len(self.rows) - len(arrived)
         report.head = None if previous is None else _text_of(previous)
 
-    def _removals(self) -> None:
+    def _removals(self, redacted: set[tuple[bytes, int, int, bytes]]) -> None:
         gone = [(r.id, r.kind, r.state, r.body if r.state == SKELETON else b"") for r in self.rows if r.state != KEPT]
-        self.report.pruned = len(gone)
+        self.report.pruned, self.report.redacted = len(gone), len(redacted)
         stated = [r.value for r in self.rows if r.kind == 3 and r.value]
         if not stated:
-            if gone:
+            if gone or redacted:
                 self.report.problems.append("removals: nothing states what was removed")
-        elif (stated[-1]["removed"], stated[-1]["digest"]) != (len(gone), _text_of(removed_digest(gone))):
+            return
+        counts = (stated[-1]["removed"], stated[-1].get("redacted", 0))
+        expected = _text_of(removed_digest([*gone, *redacted]))
+        if (*counts, stated[-1]["digest"]) != (len(gone), len(redacted), expected):
             self.report.problems.append("removals: the last removal record states others")
 
     def _structure(self) -> None:
-        """Parents, replaced writes, branches."""
+        """Parents, replaced writes, branches, merges."""
         found: dict[tuple[str, str], Row] = {}
         for row in self.rows:
             if row.kind == 0 and row.value:
@@ -699,6 +749,46 @@ class Thread:
             elif row.kind == 1 and row.state != SKELETON:
                 self._replaced(row, latest, found)
         self._branches(by_id)
+        self._merges(found, by_id)
+
+    def _merges(self, found: dict[tuple[str, str], Row], by_id: dict[bytes, Row]) -> None:
+        """Second parents: earlier ones, that go back to the base as the first ones do."""
+        above: dict[int, list[Row]] = {}
+        for row in self.rows:
+            if row.kind == 0 and row.value:
+                namespace, _, name = self._place(row)
+                parent = None if name is None else found.get((namespace, name))
+                above[row.number] = [] if parent is None else [parent]
+        roots = {name: row for name, row in by_id.items() if row.kind == 0 and row.value and not self._place(row)[0]}
+        for row in (r for r in self.rows if r.kind == MERGE and r.value):
+            checkpoint, other = (roots.get(read_digest(row.value[key])) for key in ("checkpoint", "parent"))
+            if checkpoint is None or other is None or not above[checkpoint.number]:
+                self.problem(row, "its checkpoint has no two parents")
+                continue
+            first = above[checkpoint.number][0]
+            if checkpoint.number != row.number - 1 or max(first.number, other.number) >= checkpoint.number:
+                self.problem(row, "its checkpoint does not follow its parents, or is not directly before it")
+            places = [index("anchor", b"", utf8(self._place(each)[1])) for each in (checkpoint, other)]
+            if row.columns[:5] != (places[0], None, None, None, places[1]):
+                self.problem(row, "its columns are not those of its checkpoint and of what it merges")
+            if (other.columns[2] or 0) >= (checkpoint.columns[2] or 0):
+                self.problem(row, "its checkpoint is not listed behind what it merges")
+            if row.value["base"] is not None:
+                base = roots.get(read_digest(row.value["base"]))
+                if base is None or not all(self._goes_back(each, base, above) for each in (first, other)):
+                    self.problem(row, "its base is not where its parents come from")
+            above[checkpoint.number].append(other)
+
+    @staticmethod
+    def _goes_back(start: Row, to: Row, above: dict[int, list[Row]]) -> bool:
+        seen: set[int] = set()
+        todo = [start]
+        while todo:
+            row = todo.pop()
+            if row.number not in seen:
+                seen.add(row.number)
+                todo += above[row.number]
+        return to.number in seen
 
     def _traces(self) -> None:
         """Runs that start once, with what belongs to them; ends of what started before; links."""
@@ -817,7 +907,10 @@ def main(arguments: list[str]) -> int:
     reports = verify(*arguments)
     for name, report in reports.items():
         state = "ok" if report.ok else f"{len(report.problems)} PROBLEMS"
-        print(f"{name!r}: {state}; {report.sealed} sealed, {report.unsealed} unsealed, {report.pruned} removed")
+        print(
+            f"{name!r}: {state}; {report.sealed} sealed, {report.unsealed} unsealed, {report.pruned} removed, "
+            f"{report.redacted} redacted"
+        )
         print(f"  head {report.head}; " + ", ".join(f"{n} {what}s" for what, n in report.counts.items()))
         for problem in report.problems:
             print(f"  {problem}")

@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
 from langgraph_wfstore.backends import packing
-from langgraph_wfstore.putting import CheckpointInput, WritesInput
+from langgraph_wfstore.putting import CheckpointInput, Merged, WritesInput
 from langgraph_wfstore.records import (
     BranchRecord,
     CallRecord,
@@ -29,6 +29,7 @@ from langgraph_wfstore.records import (
     EndRecord,
     Kind,
     LabelRecord,
+    MergeRecord,
     Ref,
     RemovalRecord,
     RunRecord,
@@ -77,6 +78,7 @@ def _put(
     parent: int | None,
     values: dict[str, Any],
     namespace: str = "",
+    merged: Merged | None = None,
     branch: str | None = None,
     **metadata: Any,
 ) -> None:
@@ -98,6 +100,7 @@ def _put(
         ts=f"2026-01-01T00:00:{number:02d}+00:00",
         metadata={"source": "loop", "step": number, "run_id": f"run-{number // 8}", **metadata},
         extra={"pending_sends": []} if number % 5 == 0 else {},
+        merged=merged,
         branch=branch,
     )
     store.put_checkpoint(thread, new, store.codec)
@@ -138,6 +141,31 @@ def _plain(store: WfStore) -> None:
         _put(store, "plain", number, number - 1, {"rows": rows[:number], "log": list(range(number))})
     _put(store, "plain", 31, 21, {"none": "a fork of what is kept"}, source="update")
     _write(store, "plain", 23, "late", (0, "log", ["not yet sealed"]))
+
+
+def build_merged(store: WfStore) -> None:
+    """The thread "merged": two lines that were merged into each other, a third one that has another beginning."""
+    for number, parent in ((1, None), (2, 1), (3, 2)):
+        _put(store, "merged", number, parent, {"state": number})
+    _put(store, "merged", 4, 1, {"state": 4}, source="fork", run_id="of the fork")
+    _merge(store, 5, 3, 4, base=1, branch="main")
+    _put(store, "merged", 6, 4, {"state": 6}, branch="fork-1")
+    _merge(store, 7, 6, 5, base=4, branch="fork-1")
+    _merge(store, 8, 5, 6, base=4, branch="main")
+    _put(store, "merged", 9, None, {"state": 9})
+    _merge(store, 10, 8, 9, base=None, branch="main")
+    _put(store, "merged", 11, 10, {"state": 11}, branch="main")
+    store.delete_for_runs(["of the fork"])
+
+
+def _merge(store: WfStore, number: int, parent: int, other: int, base: int | None, branch: str) -> None:
+    def record(of: int) -> bytes:
+        found = store.get("merged", "", f"c{of:04d}", store.codec).checkpoint
+        assert found is not None
+        return found.record_id
+
+    merged = Merged(f"c{other:04d}", record(other), None if base is None else record(base))
+    _put(store, "merged", number, parent, {"state": number}, merged=merged, branch=branch, source="update")
 
 
 def _chat(store: WfStore) -> None:
@@ -399,6 +427,8 @@ RECORDS: list[tuple[Kind, Any]] = [
         ),
     ),
     (Kind.END, EndRecord("step", "s", "r", ID[0], 0, 1, "ok", usage=Usage(None, None))),
+    (Kind.MERGE, MergeRecord(ID[1], ID[2], ID[3])),
+    (Kind.MERGE, MergeRecord(ID[4], ID[5], None)),
 ]
 BODIES = {
     Kind.CHECKPOINT: format.checkpoint_body,
@@ -407,6 +437,7 @@ BODIES = {
     Kind.REMOVAL: format.removal_body,
     Kind.SWITCH: format.switch_body,
     Kind.LABEL: format.label_body,
+    Kind.MERGE: format.merge_body,
     **dict.fromkeys(format.TRACE_KINDS, format.trace_record_body),
 }
 TEXTS = [
@@ -625,6 +656,9 @@ def main() -> None:
         found["file"] = {
             i.thread_id: {"records": i.records, "head": store.thread(i.thread_id).head} for i in store.threads()
         }
+    with WfStore.open(":memory:", lineage_secret=secrets().__next__) as store:
+        build_merged(store)
+        found["merged"] = {"records": store.threads()[0].records, "head": store.thread("merged").head}
     VECTORS.write_text(json.dumps(found, indent=1, ensure_ascii=True) + "\n", "utf-8")
 
 

@@ -35,6 +35,7 @@ def put(
     version: int = 1,
     branch: str | None = None,
     isolated: bool = False,
+    ts: str = "2026-01-01T00:00:00+00:00",
     **metadata: Any,
 ) -> None:
     """Put a checkpoint all of whose channels are new."""
@@ -48,7 +49,7 @@ def put(
         versions_seen={},
         updated_channels=None,
         v=4,
-        ts="2026-01-01T00:00:00+00:00",
+        ts=ts,
         metadata={"source": "loop", "step": version, **metadata},
         extra={},
         branch=branch,

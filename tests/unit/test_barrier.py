@@ -37,8 +37,10 @@ def test_a_change_that_lets_nobody_go_on_wakes_nobody():
     while len(asked) < 2:  # before it entered, and after
         time.sleep(0.001)
     for _ in range(3):
+        assert woken == []
         state["n"] += 1
         gate.changed()
+        time.sleep(0.02)  # so that one who was woken has gone on
     waiting.join(PATIENCE)
     assert woken == [True] and asked.count(waiting.ident) == 3  # the last one is what it returns
 

@@ -203,3 +203,42 @@ def test_the_impact_goes_on_into_the_next_run(attribution):
 
 def test_the_attribution_fits_a_terminal_of_100_columns(attribution):
     assert max(len(line) for section in attribution.values() for line in section.splitlines()) <= 100
+
+
+@pytest.fixture(scope="module")
+def what_if(tmp_path_factory):
+    """What the example of what-if branches prints."""
+    done = _run(ROOT / "examples" / "what_if.py", tmp_path_factory.mktemp("what_if"), columns=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _branch_rows(text: str) -> list[list[str]]:
+    """Per table of branches and branch its name, head, and counts of checkpoints and runs."""
+    found = re.findall(r"^(main|days|warranty)(?: \(current\))? +(\S+) +(\.\.\w{6}) +(\d+) +(\d+) ", text, re.MULTILINE)
+    return [[name, *rest] for name, _, *rest in found]
+
+
+def test_each_branch_has_its_own_answer(what_if):
+    answers = dict(re.findall(r"^  (main|days|warranty) +We order ten from (\w+)", what_if, re.MULTILINE))
+    assert answers == {"main": "Nordic", "days": "Volt", "warranty": "Acme"}
+
+
+def test_productions_head_moves_with_the_merge_and_not_before(what_if):
+    before, after = _branch_rows(what_if)[:3], _branch_rows(what_if)[3:]
+    assert [row[0] for row in before] == ["main", "days", "warranty"]
+    assert [(row[0], row[2]) for row in after] == [("main", "7"), ("days", "3")]
+    assert before[0][1:] != after[0][1:]
+    assert before[1] == after[1]
+    assert what_if.index("Production: We order ten from Nordic") < what_if.index("Production: We order ten from Volt")
+
+
+def test_the_diff_shows_the_other_decision_and_what_the_tool_made_of_it(what_if):
+    assert "~ rule: 'price' -> 'days'" in what_if
+    assert "changed arguments: rank {'rule': 'price'} -> {'rule': 'days'}" in what_if
+    assert "both differently: log, messages, ranked" in what_if
+
+
+def test_the_merge_asks_for_what_it_cannot_know(what_if):
+    assert re.search(r"cannot be merged into 'main'.*?'ranked': both sides changed it", what_if, re.DOTALL)
+    assert re.search(r"^verify: ok, \d+ records sealed$", what_if, re.MULTILINE)
