@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import EmptyChannelError
@@ -31,44 +31,66 @@ _DELTA = "DeltaChannel"  # its value is not what is saved
 
 
 class Gate:
-    """A condition that threads and tasks of event loops wait for."""
+    """What threads, and tasks of event loops, wait for.
+
+    Whoever changes something asks for those who wait whether they can go on, and wakes only those: a thread that is
+    woken for nothing costs more than the question.
+    """
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Callable[[], bool], Callable[[], None]]] = []
 
-    def change(self, how: Callable[[], None]) -> None:
-        """Change what may be waited for."""
-        with self._condition:
-            how()
-            self._condition.notify_all()
-            tasks, self._tasks = self._tasks, []
-        for loop, event in tasks:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(event.set)
+    def changed(self) -> None:
+        """Wake those who can go on now."""
+        if not self._waiting:
+            return
+        with self._lock:
+            asked = [(ready(), ready, wake) for ready, wake in self._waiting]
+            self._waiting = [(ready, wake) for go, ready, wake in asked if not go]
+        for go, _, wake in asked:
+            if go:
+                wake()
 
     def wait(self, ready: Callable[[], bool], patience: float) -> bool:
         """Block until it is ready; False if it is not after `patience` seconds."""
         if ready():
             return True
-        with self._condition:
-            return self._condition.wait_for(ready, patience)
+        turn = threading.Lock()
+        turn.acquire()
+        with self._entered(ready, turn.release) as waits:
+            if waits:
+                turn.acquire(timeout=patience)
+        return ready()
 
     async def wait_async(self, ready: Callable[[], bool], patience: float) -> bool:
         """`wait`, without blocking the event loop."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + patience
-        while not ready():
-            event = asyncio.Event()
-            with self._condition:
-                if ready():
-                    return True
-                self._tasks.append((loop, event))
-            try:
-                await asyncio.wait_for(event.wait(), max(0.0, end - loop.time()))
-            except TimeoutError:
-                return ready()
-        return True
+        if ready():
+            return True
+        loop, turn = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(turn.set)
+
+        with self._entered(ready, wake) as waits:
+            if waits:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(turn.wait(), patience)
+        return ready()
+
+    @contextlib.contextmanager
+    def _entered(self, ready: Callable[[], bool], wake: Callable[[], None]) -> Iterator[bool]:
+        """Be among those who are woken; False if the change has come before that."""
+        one = (ready, wake)
+        with self._lock:
+            self._waiting.append(one)
+        try:
+            yield not ready()  # after it was entered: a change that saw nobody waiting is seen here
+        finally:
+            with self._lock:
+                if one in self._waiting:
+                    self._waiting.remove(one)
 
 
 class LoopState:
@@ -133,23 +155,18 @@ class LoopState:
 
     def put(self, checkpoint_id: str) -> None:
         """A checkpoint is queued: nothing is read from live values any more."""
-
-        def change() -> None:
-            self._queued = checkpoint_id
-
-        self._gate.change(change)
+        self._queued = checkpoint_id
+        self._gate.changed()
 
     def wrote(self, task_id: str) -> None:
         """The writes of a task are queued."""
-        self._gate.change(lambda: self._unwritten.discard(task_id))
+        self._unwritten.discard(task_id)
+        self._gate.changed()
 
     def fail(self) -> None:
         """A put failed: LangGraph will raise its error, and nobody need wait."""
-
-        def change() -> None:
-            self._failed = True
-
-        self._gate.change(change)
+        self._failed = True
+        self._gate.changed()
 
     # ------------------------------------------------------------------ what the handlers say
 

@@ -33,16 +33,30 @@ class Notes:
         self._views = views
         self.lost = 0
 
-    def add(self, view: ThreadView, batch: NoteBatch) -> None:
-        """Queue an append of notes, to be committed with what the thread appends next, or by `push`; never waits."""
-        with view.lock:
-            self._views.ready(view)
-            if view.sent:
-                self.settle(view)
+    @staticmethod
+    def add(view: ThreadView, batch: NoteBatch) -> None:
+        """Take notes, to be committed with what the thread appends next, or by `push`; never waits."""
+        view.waiting.append(batch)
+
+    def queue(self, view: ThreadView) -> None:
+        """Queue an append of what was taken, notes of one run together. The view is ready, and its lock is held."""
+        if view.sent:
+            self.settle(view)
+        while view.waiting:
+            batch = view.waiting.popleft()
+            while view.waiting and view.waiting[0].run is batch.run:
+                batch.notes = [*batch.notes, *view.waiting.popleft().notes]
             self._queue(view, batch)
 
+    def _queue_waiting(self, view: ThreadView) -> None:
+        if view.waiting:
+            with view.lock:
+                self._views.ready(view)
+                self.queue(view)
+
     def push(self, view: ThreadView, *, wait: bool) -> None:
-        """Have the notes that are queued committed; `wait` until they are."""
+        """Have the notes that were taken committed; `wait` until they are."""
+        self._queue_waiting(view)
         if not wait:
             with contextlib.suppress(IndexError):  # somebody else has seen to them
                 view.sent[-1][1].send()
@@ -58,6 +72,14 @@ class Notes:
                 if view.sent:
                     self._views.ready(view)
                     self.settle(view)
+
+    def finish(self, view: ThreadView) -> None:
+        """Queue what was taken, or count it as lost: nothing comes after it."""
+        try:
+            self.push(view, wait=False)
+        except Exception as error:  # noqa: BLE001  # a store is closed though a trace cannot be kept
+            while view.waiting:
+                self._lose(view.waiting.popleft(), error)
 
     def _queue(self, view: ThreadView, batch: NoteBatch) -> None:
         self.lost -= batch.take_lost()

@@ -274,7 +274,7 @@ class Recorder:
 
     def _push_later(self, view: ThreadView) -> None:
         """Commit notes that nothing else of their thread has taken along."""
-        if self.open and view.sent:
+        if self.open and (view.sent or view.waiting):
             try:
                 self.store.views.notes.push(view, wait=False)
             except Exception:  # noqa: BLE001  # the store was closed meanwhile, say

@@ -418,6 +418,8 @@ class WfStore:
 
     def close(self) -> None:
         """Release the store. Safe to call twice."""
+        if not self.closed:
+            self.views.finish()
         self.closed = True
         self.backend.close()
 

@@ -68,6 +68,11 @@ class NoteBatch:
     failures: int = 0
     planned: bool = False
 
+    @property
+    def started(self) -> int:
+        """When the run began, or what of it these notes begin with; ns since 1970."""
+        return first.started if not isinstance(first := self.run.record, EndRecord) else first.ended
+
     def take_lost(self) -> int:
         """Record with these notes what could not be stored before and they stand on; how many notes that is."""
         needed = [self.run, *(note.begin for note in self.notes if note.begin is not None)]

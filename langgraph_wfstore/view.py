@@ -249,7 +249,8 @@ class ThreadView:
         awaited: checkpoints that have not arrived, with those that follow them; what is known of it holds whatever
             else is forgotten.
         recent: the last checkpoints in causal order, with their positions.
-        sent: notes of capture whose append is not known to have succeeded, with it, in their order.
+        waiting: notes of capture that no append was made of yet. It is added to without the lock.
+        sent: those whose append is not known to have succeeded, with it, in their order.
         inputs: per name (see `Note.like`) the id of the last list that stood there.
     """
 
@@ -258,6 +259,7 @@ class ThreadView:
         self.lock = threading.RLock()
         self.pending: Pending | None = None
         self.awaited: OrderedDict[tuple[str, str], set[tuple[str, str]]] = OrderedDict()
+        self.waiting: deque[Any] = deque()
         self.sent: deque[tuple[Any, Pending]] = deque()
         self.inputs: dict[str, bytes] = {}
         self.forget()

@@ -84,7 +84,7 @@ class Views:
     def _forget_one(self) -> None:
         """Give up the view that was not used for the longest time, of those that have no notes on their way."""
         for name, view in self._views.items():
-            if not view.sent or len(self._views) > 4 * _VIEWS_HELD:
+            if not (view.sent or view.waiting) or len(self._views) > 4 * _VIEWS_HELD:
                 del self._views[name]
                 return
 
@@ -105,10 +105,15 @@ class Views:
             view.load(self.backend)
             self._follow_removals(view)
         if view.row is None:
-            view.begin(ThreadRow(view.name, view.life, self.lineage_secret(), time.time_ns()))
+            # What is recorded of its first run may be stored later than it came to be.
+            began = view.waiting[0].started if view.waiting else time.time_ns()
+            view.begin(ThreadRow(view.name, view.life, self.lineage_secret(), began))
 
     def refresh(self, view: ThreadView) -> None:
         """Make a view fit to read from: as the engine stands, without what is still on its way. Its lock is held."""
+        if view.waiting:
+            self.ready(view)
+            self.notes.queue(view)
         self._follow_removals(view)
         self._settle(view)
         if view.sent:
@@ -147,6 +152,13 @@ class Views:
             self.forget(view)
         self.forget_content()
 
+    def finish(self) -> None:
+        """Queue what no append was made of yet: the store is about to be closed."""
+        with self._lock:
+            waiting = [view for view in self._views.values() if view.waiting]
+        for view in waiting:
+            self.notes.finish(view)
+
     def forget(self, view: ThreadView) -> None:
         """Let the next operation ask the engine."""
         with view.lock:
@@ -173,8 +185,7 @@ class Views:
                 encoded = encode()
             with view.lock:
                 self.ready(view)
-                if view.sent:
-                    self.notes.settle(view)
+                self.notes.queue(view)
                 try:
                     prepared = plan(encoded)
                 except Outdated:

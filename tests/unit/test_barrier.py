@@ -1,0 +1,86 @@
+"""What nodes wait at: nobody is forgotten, and nobody is woken for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+from langgraph_wfstore.barrier import Gate
+
+PATIENCE = 20.0
+
+
+def test_who_waits_goes_on_when_it_is_ready():
+    gate, there = Gate(), threading.Event()
+    woken: list[bool] = []
+    threads = [threading.Thread(target=lambda: woken.append(gate.wait(there.is_set, PATIENCE))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    there.set()
+    gate.changed()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert woken == [True] * 5 and not gate._waiting
+
+
+def test_a_change_that_lets_nobody_go_on_wakes_nobody():
+    gate, state = Gate(), {"n": 0}
+    asked, woken = [], []
+
+    def ready() -> bool:
+        asked.append(threading.get_ident())
+        return state["n"] == 3
+
+    waiting = threading.Thread(target=lambda: woken.append(gate.wait(ready, PATIENCE)))
+    waiting.start()
+    while len(asked) < 2:  # before it entered, and after
+        time.sleep(0.001)
+    for _ in range(3):
+        assert woken == []
+        state["n"] += 1
+        gate.changed()
+        time.sleep(0.02)  # so that one who was woken has gone on
+    waiting.join(PATIENCE)
+    assert woken == [True] and asked.count(waiting.ident) == 3  # the last one is what it returns
+
+
+def test_who_waits_in_vain_goes_on_and_is_forgotten():
+    gate = Gate()
+    assert not gate.wait(lambda: False, 0.01)
+    assert not asyncio.run(gate.wait_async(lambda: False, 0.01))
+    assert not gate._waiting
+
+
+async def test_a_task_waits_without_blocking_its_loop():
+    gate, there = Gate(), threading.Event()
+    waiting = asyncio.create_task(gate.wait_async(there.is_set, PATIENCE))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+
+    def change() -> None:
+        there.set()
+        gate.changed()
+
+    threading.Thread(target=change).start()
+    assert await waiting
+
+
+def test_no_change_is_missed_however_close_it_comes():
+    gate, turn, slow = Gate(), [0], []
+
+    def follow() -> None:
+        for at in range(1, 2000):
+            began = time.monotonic()
+            gate.wait(lambda at=at: turn[0] >= at, PATIENCE)  # type: ignore[misc]  # mypy: no default types
+            slow.append(time.monotonic() - began)
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    for at in range(1, 2000):
+        while len(slow) < at - 1:
+            time.sleep(0)
+        turn[0] = at
+        gate.changed()
+    follower.join(PATIENCE)
+    assert len(slow) == 1999 and max(slow) < PATIENCE / 2
