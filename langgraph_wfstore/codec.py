@@ -18,13 +18,13 @@ from .collector import collector_paused_for
 from .elements import Known, Leaf, Masked
 from .errors import DecodeError, UnsupportedValueError, WfStoreError
 from .lists import FLAG_BITS, FLAGS, get_varint, put_varint
-from .masks import read_mask
+from .masks import is_message, read_mask
 from .memo import Memo
 from .shelf import Shelf
 
 ELEMENT, CHUNK, PACK = 0, 1, 2
-SMALL_ELEMENT = 64  # bytes; smaller elements share a pack
-SMALL_LIST = 256  # bytes of all elements; a smaller list is one object
+SMALL_ELEMENT = 64  # bytes; smaller elements that are no messages share a pack
+SMALL_LIST = 256  # bytes of all elements; a smaller list is one object, but for several that stand alone
 PACK_TAG, CHUNK_TAG = "pack", "chunk/"
 _FLAT = frozenset({int, float, bool, type(None), str})
 _SHORT_TEXT = 48  # characters; lists of scalars and short texts are one run of bytes
@@ -152,16 +152,20 @@ class Codec:
         return EncodedMap(leaf, tuple(holes)) if holes else leaf
 
     def _list(self, value: list[Any]) -> EncodedList | None:
-        """The list by element, or None if it is small enough to be one object."""
+        """The list by element, or None if it is small enough to be one object.
+
+        Several messages are elements however short they are: one can be redacted without its neighbours.
+        """
         if _FLAT.issuperset(map(type, value)) and all(len(v) <= _SHORT_TEXT for v in value if type(v) is str):
             return self._run(value)
         recalled = self.memo.recall_all(value)
         leaves = [leaf or self._unknown(v) for v, leaf in zip(value, recalled, strict=True)]
-        if len(leaves) < 8 and sum([leaf.size for leaf in leaves]) < SMALL_LIST:
+        alone = [leaf.size >= SMALL_ELEMENT for leaf in leaves]
+        if not all(alone):
+            alone = [large or is_message(item) for item, large in zip(value, alone, strict=True)]
+        if len(leaves) < 8 and not (len(leaves) > 1 and all(alone)) and sum([x.size for x in leaves]) < SMALL_LIST:
             return None
-        if min([leaf.size for leaf in leaves]) >= SMALL_ELEMENT:
-            return EncodedList([ELEMENT] * len(leaves), leaves)
-        return self._packed(leaves)
+        return EncodedList([ELEMENT] * len(leaves), leaves) if all(alone) else self._packed(leaves, alone)
 
     def _run(self, value: list[Any]) -> EncodedList | None:
         tag, data = self._dumps(value)
@@ -171,8 +175,8 @@ class Codec:
         return EncodedList([CHUNK] * len(pieces), pieces)
 
     @staticmethod
-    def _packed(leaves: Sequence[Leaf]) -> EncodedList:
-        """Small elements side by side share packs, which end where an element's own bytes say so."""
+    def _packed(leaves: Sequence[Leaf], alone: Sequence[bool]) -> EncodedList:
+        """Elements side by side that do not stand alone share packs, which end where an element's own bytes say so."""
         flags: list[int] = []
         items: list[Leaf] = []
         pack = bytearray()
@@ -184,8 +188,8 @@ class Codec:
                 items.append(Leaf(PACK_TAG, data, hashlib.sha256(data).digest()))
                 pack.clear()
 
-        for leaf in leaves:
-            if len(leaf.data) >= SMALL_ELEMENT:
+        for leaf, is_alone in zip(leaves, alone, strict=True):
+            if is_alone:
                 close()
                 flags.append(ELEMENT)
                 items.append(leaf)

@@ -10,6 +10,7 @@ from typing import Any
 from .evidence import Evidence
 from .infos import RunInfo, StepInfo
 from .items import Parts, Place
+from .masks import is_message
 from .normal import message
 from .records import CheckpointRecord, Ref, RunRecord, StepRecord
 from .view import Entry
@@ -144,11 +145,6 @@ def place_in(entry: Entry, record: CheckpointRecord, channel: str) -> Place | No
 
 def _is_or_has(value: Any, item: Any) -> bool:
     return bool(value == item) or (isinstance(value, list) and item in value)
-
-
-def is_message(item: Any) -> bool:
-    """Whether a value is one of LangChain's messages."""
-    return hasattr(item, "additional_kwargs") and hasattr(item, "content")
 
 
 def holds(value: Any, item: Any) -> bool:

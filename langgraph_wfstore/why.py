@@ -11,8 +11,9 @@ from .evidence import Evidence
 from .infos import TRUNCATED, CallInfo, RunInfo, StepInfo
 from .items import Parts, Place
 from .lineage import Lineage, Link, call_link
+from .masks import is_message
 from .normal import content_key, hash_of, message
-from .origins import START, Origins, holds, is_message, place_in
+from .origins import START, Origins, holds, place_in
 from .printing import shortened
 from .records import CallRecord, EndRecord
 from .redacted import is_redacted, redacted_key

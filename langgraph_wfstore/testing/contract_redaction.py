@@ -99,6 +99,15 @@ class RedactionContract(Contract):
                 assert is_redacted(item)
         assert_sound(saver, THREAD)
 
+    def test_the_shortest_messages_go_one_by_one(self, api: Api, saver: WfStoreSaver) -> None:
+        graph = chat_graph(saver)
+        api.invoke(graph, {"messages": [HumanMessage("a", id="h")]}, config_of())
+        saver.store.thread(THREAD).redact(messages=["re-h"])
+        for found in api.list(config_of()):
+            said = found.checkpoint["channel_values"].get("messages", ())
+            assert [(item.id, item.content) for item in said] == [("h", "a"), ("re-h", TEXT)][: len(said)]
+        assert not holds(saver.store, "re: a")
+
     def test_elements_packs_runs_and_dicts_go(self, api: Api, saver: WfStoreSaver) -> None:
         def state(number: int) -> dict[str, Any]:
             return {
