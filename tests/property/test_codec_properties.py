@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from deep_equal import same
 
-from langgraph_wfstore.codec import CHUNK, CHUNK_TAG, ELEMENT, PACK, SMALL_ELEMENT, Codec, EncodedList, unpack
+from langgraph_wfstore.codec import CHUNK, CHUNK_TAG, ELEMENT, SMALL_ELEMENT, Codec, EncodedList, unpack
 from langgraph_wfstore.memo import Memo
 from langgraph_wfstore.records import Ref
 from langgraph_wfstore.serde import WfSerializer
