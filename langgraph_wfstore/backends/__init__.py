@@ -9,14 +9,16 @@ from urllib.parse import unquote
 from ..errors import WfStoreError
 from .base import Backend
 
-_SERVERS = ("redis://", "rediss://", "redis+cluster://", "postgresql://", "postgres://")
+_SERVERS = ("redis://", "rediss://", "redis+cluster://")
+_POSTGRES = ("postgresql://", "postgres://")
 
 
 def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False) -> Backend:
     """The engine behind a URL.
 
     Args:
-        url: a path, `sqlite:///relative.db`, `sqlite:////absolute.db`, `:memory:`, or an open Backend.
+        url: a path, `sqlite:///relative.db`, `sqlite:////absolute.db`, `:memory:`, `postgresql://...`, a
+            `psycopg_pool.ConnectionPool`, a `psycopg.Connection`, or an open Backend.
         synchronous: how durable, for engines that can choose.
         read_only: never write.
 
@@ -26,6 +28,10 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     """
     if isinstance(url, os.PathLike):
         url = os.fspath(url)
+    if _is_postgres(url):
+        from .postgres import PostgresBackend
+
+        return PostgresBackend(url, synchronous=synchronous, read_only=read_only)
     if not isinstance(url, str):
         if hasattr(url, "append") and hasattr(url, "capabilities"):
             return url  # type: ignore[no-any-return]  # a Backend of the caller's own
@@ -39,8 +45,8 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     elif "://" in url or url.startswith("file:"):
         hint = "; servers come with a later release" if url.startswith(_SERVERS) else ""
         raise WfStoreError(
-            f"no storage engine for {url!r}; known are a path, sqlite:///relative.db, sqlite:////absolute.db "
-            f"and :memory:{hint}"
+            f"no storage engine for {url!r}; known are a path, sqlite:///relative.db, sqlite:////absolute.db, "
+            f"postgresql://user@host/database and :memory:{hint}"
         )
     else:
         path = url
@@ -51,3 +57,11 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     from .sqlite import SqliteBackend
 
     return SqliteBackend(path, synchronous=synchronous, read_only=read_only)
+
+
+def _is_postgres(url: Any) -> bool:
+    """Whether this is a URL of PostgreSQL's, or one of psycopg's pools or connections; psycopg need not be here."""
+    if isinstance(url, str):
+        return url.startswith(_POSTGRES)
+    classes = {f"{cls.__module__}.{cls.__name__}" for cls in type(url).__mro__}
+    return bool(classes & {"psycopg.Connection", "psycopg_pool.pool.ConnectionPool"})
