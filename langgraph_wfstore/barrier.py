@@ -180,7 +180,22 @@ class LoopState:
         if self._failed or not self.saves:
             return True
         saved = checkpoint_id in (self._queued, getattr(self.loop, "checkpoint_id_saved", None), None)
+        if not saved and (put := self._put_under_way()) is not None and put.done():
+            return True  # before it came to the saver: somebody stands between, and it failed there
         return saved and not (self._unwritten - self._running())
+
+    def _put_under_way(self) -> Any:
+        """LangGraph's future of the last put that it began; None if there is none."""
+        return getattr(self.loop, "_put_checkpoint_fut", None)
+
+    def _watch_put(self) -> None:
+        """Look again when LangGraph's put has ended, however it did."""
+        put = self._put_under_way()
+        if isinstance(put, asyncio.Future):
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing comes any more
+                put.get_loop().call_soon_threadsafe(put.add_done_callback, lambda _: self._gate.changed())
+        elif put is not None:
+            put.add_done_callback(lambda _: self._gate.changed())
 
     def _running(self) -> set[str]:
         """Tasks of the superstep that runs: their writes may come later."""
@@ -189,11 +204,17 @@ class LoopState:
     def wait(self) -> bool:
         """Hold a node back; False if that took too long."""
         checkpoint_id = self.checkpoint_id
+        if self.ready(checkpoint_id):
+            return True
+        self._watch_put()
         return self._gate.wait(lambda: self.ready(checkpoint_id), _PATIENCE)
 
     async def wait_async(self) -> bool:
         """`wait`, without blocking the event loop, which has to save meanwhile."""
         checkpoint_id = self.checkpoint_id
+        if self.ready(checkpoint_id):
+            return True
+        self._watch_put()
         return await self._gate.wait_async(lambda: self.ready(checkpoint_id), _PATIENCE)
 
     # ------------------------------------------------------------------ states as they were before nodes ran
