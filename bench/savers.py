@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.alone import LiveObjectsSaver
+from bench.servers import SIZE, postgres, wfstore_postgres
 
 Opened = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
@@ -44,7 +45,9 @@ class Saver:
 
 
 def disk_bytes(directory: Path) -> int:
-    """The bytes of every file that a saver left in its directory."""
+    """The bytes of every file that a saver left in its directory; of a server, those of its tables."""
+    if (directory / SIZE).exists():
+        return int((directory / SIZE).read_text(encoding="ascii"))
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
@@ -90,7 +93,9 @@ def _wfstore_states(directory: Path) -> Any:
 
 _SQLITE = ("langgraph.checkpoint.sqlite", "SqliteSaver")
 _AIOSQLITE = ("langgraph.checkpoint.sqlite.aio", "AsyncSqliteSaver")
+_POSTGRES = ("langgraph.checkpoint.postgres", "PostgresSaver")
 _WFSTORE = ("langgraph_wfstore", "WfStoreSaver")
+_WFSTORE_POSTGRES = ("langgraph_wfstore.backends.postgres.connections", "Connections")
 
 SAVERS = {
     saver.name: saver
@@ -99,13 +104,16 @@ SAVERS = {
         Saver("sqlite", "SqliteSaver", _sqlite, requires=_SQLITE),
         Saver("wfstore-sqlite", "WfStoreSaver", _wfstore, "sqlite", requires=_WFSTORE),
         Saver("wfstore-states", "WfStoreSaver, capture=False", _wfstore_states, "sqlite", requires=_WFSTORE),
+        Saver("postgres", "PostgresSaver", postgres, requires=_POSTGRES),
+        Saver("wfstore-postgres", "WfStoreSaver, PostgreSQL", wfstore_postgres, "postgres", requires=_WFSTORE_POSTGRES),
         Saver("aref", "LangGraph alone, async", _alone, "aiosqlite", is_async=True, persistent=False),
         Saver("aiosqlite", "AsyncSqliteSaver", _aiosqlite, is_async=True, requires=_AIOSQLITE),
         Saver("wfstore-asqlite", "WfStoreSaver, async", _wfstore, "aiosqlite", is_async=True, requires=_WFSTORE),
     )
 }
 GROUPS = {
-    "sync": [name for name, saver in SAVERS.items() if not saver.is_async and name != "wfstore-states"],
+    "sync": ["ref", "sqlite", "wfstore-sqlite"],
+    "servers": ["postgres", "wfstore-postgres"],
     "async": [name for name, saver in SAVERS.items() if saver.is_async],
     "all": list(SAVERS),
 }

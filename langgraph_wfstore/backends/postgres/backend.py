@@ -105,7 +105,7 @@ class PostgresBackend:
         self._rewrites = Rewrites(self._sql, self._name_key)
         self._lanes = Lanes(self._append, self.place)
         try:
-            self.store_secret: bytes = self._connections.read(
+            self.store_secret: bytes = self._connections.first(
                 lambda db: made_ready(db, self._sql, read_only, self.place)
             )
         except BaseException:

@@ -92,7 +92,9 @@ class Connections:
                     return self._guarded(db, work, again, deadline)
             except (errors.OperationalError, errors.InterfaceError, errors.InternalError) as error:
                 state = getattr(error, "sqlstate", None)
-                if isinstance(error, PoolTimeout | TooManyRequests | PoolClosed):
+                if isinstance(error, PoolTimeout):
+                    raise self._unavailable(self._why() or error, again) from error
+                if isinstance(error, TooManyRequests | PoolClosed):
                     raise self._unavailable(error, again) from error
                 if state in _DAMAGE:
                     raise IntegrityError(f"{self.place}: {_told(error)}; restore a backup") from error
@@ -122,6 +124,36 @@ class Connections:
                 if late():
                     raise self._unavailable(error, True) from error
                 raise
+
+    def first(self, work: Callable[[Connection[Any]], _T]) -> _T:
+        """Do what a store begins with; a server that cannot be reached, or lets us not in, is said at once.
+
+        Raises:
+            BackendUnavailableError: with the server's reason; nothing is tried again.
+        """
+        if not self._own:
+            return self.read(work)
+        from psycopg import errors
+
+        try:
+            with self._connected() as db, self._deadlines.until(db, time.monotonic() + self.timeout):
+                return work(db)
+        except errors.Error as error:
+            raise BackendUnavailableError(f"{self.place} cannot be used: {_told(error)}") from error
+
+    def _connected(self) -> Connection[Any]:
+        from psycopg import Connection
+
+        return Connection.connect(self._source, **self._arguments)
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "autocommit": True,
+            "prepare_threshold": 5 if self._prepare else None,
+            "connect_timeout": max(2, min(10, int(self.timeout))),
+            "application_name": "wfstore",
+        }
 
     @contextlib.contextmanager
     def _connection(self, deadline: float) -> Iterator[Connection[Any]]:
@@ -171,12 +203,7 @@ class Connections:
 
         return ConnectionPool(
             self._source,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": 5 if self._prepare else None,
-                "connect_timeout": max(2, min(10, int(self.timeout))),
-                "application_name": "wfstore",
-            },
+            kwargs=self._arguments,
             min_size=0,
             max_size=self._pool_size,
             timeout=self.timeout,
@@ -184,6 +211,17 @@ class Connections:
             name="wfstore",
             open=True,
         )
+
+    def _why(self) -> Exception | None:
+        """What a pool of our own does not say: why it got no connection. None if there are none to spare."""
+        from psycopg import errors
+
+        try:
+            if self._own:
+                self._connected().close()
+        except errors.Error as error:
+            return error
+        return None
 
     def _unavailable(self, error: Exception, again: bool) -> BackendUnavailableError:
         lost = "; whether it was applied is not known, repeating it is safe" if again else "; nothing was written"

@@ -1,0 +1,369 @@
+"""What happens between a store and its PostgreSQL: servers die, replies are lost, packets vanish, locks are held."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import pytest
+from psycopg.rows import tuple_row
+
+from langgraph_wfstore import BackendUnavailableError, WfStore, WfStoreSaver
+from langgraph_wfstore.errors import ThreadNotFoundError
+from langgraph_wfstore.testing.contract import assert_sound
+from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
+from langgraph_wfstore.testing.postgres_server import PostgresServer, running
+from langgraph_wfstore.testing.proxy import Proxy
+
+_made = itertools.count(1)
+
+
+def put(saver: WfStoreSaver, thread_id: str, number: int, config: Any = None) -> Any:
+    values = {"number": number, "list": [f"{number} {place} " + "x" * 70 for place in range(number % 7 + 1)]}
+    checkpoint = checkpoint_of(values, dict.fromkeys(values, number + 1))
+    return saver.put(config or config_of(thread_id), checkpoint, metadata_of(number), checkpoint["channel_versions"])
+
+
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    return f"{postgres_url}?schema=faults{next(_made)}"
+
+
+@pytest.fixture
+def proxy(postgres_url: str) -> Iterator[Proxy]:
+    parts = urlsplit(postgres_url)
+    with Proxy(parts.hostname or "", parts.port or 5432) as proxy:
+        yield proxy
+
+
+def through(proxy: Proxy, url: str, **options: object) -> str:
+    """The URL by way of the proxy."""
+    parts = urlsplit(url)
+    more = "".join(f"&{name}={value}" for name, value in options.items())
+    return f"postgresql://{parts.username}@{proxy.host}:{proxy.port}{parts.path}?{parts.query}{more}"
+
+
+@contextlib.contextmanager
+def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url.partition("?")[0], autocommit=True, row_factory=tuple_row) as db:
+        yield db
+
+
+class Writer:
+    """Puts, one after the other, on a thread of its own, until it is told to stop; keeps what was acknowledged."""
+
+    def __init__(self, saver: WfStoreSaver, thread_id: str) -> None:
+        self.acknowledged: list[str] = []
+        self.error: BaseException | None = None
+        self._stop = threading.Event()
+        self._saver, self._thread_id = saver, thread_id
+        self._running = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        config = None
+        try:
+            for number in itertools.count():
+                if self._stop.is_set():
+                    return
+                config = put(self._saver, self._thread_id, number, config)
+                self._saver.put_writes(config, [("number", number)], f"task {number}")
+                self.acknowledged.append(config["configurable"]["checkpoint_id"])
+        except BaseException as error:  # noqa: BLE001  # looked at by `stop`
+            self.error = error
+
+    def __enter__(self) -> Writer:
+        self._running.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._running.join()
+        if self.error is not None:
+            raise self.error
+
+    def goes_on(self, by: int = 3) -> None:
+        """Wait until more was acknowledged."""
+        wanted = len(self.acknowledged) + by
+        while len(self.acknowledged) < wanted:
+            assert self._running.is_alive(), self.error
+            time.sleep(0.01)
+
+
+def assert_all_there(saver: WfStoreSaver, writers: dict[str, Writer]) -> None:
+    """Exactly what was acknowledged is there, each with its write, and verifies."""
+    for thread_id, writer in writers.items():
+        found = [*saver.list(config_of(thread_id))]
+        ids = [item.config["configurable"]["checkpoint_id"] for item in found][::-1]
+        assert ids == writer.acknowledged
+        assert all(len(item.pending_writes or ()) == 1 for item in found)
+        assert_sound(saver, thread_id)
+
+
+# ------------------------------------------------------------------ servers that go and come
+
+
+def test_nothing_acknowledged_is_lost_when_the_server_is_killed_again_and_again() -> None:
+    with running() as server, WfStoreSaver(server.url) as saver, contextlib.ExitStack() as all_of_them:
+        writers = {name: all_of_them.enter_context(Writer(saver, name)) for name in ("a", "b", "c")}
+        for _ in range(5):
+            for writer in writers.values():
+                writer.goes_on()
+            server.kill()
+            time.sleep(0.05)
+            server.start()
+        for writer in writers.values():
+            writer.goes_on()
+        all_of_them.close()
+        assert_all_there(saver, writers)
+
+
+def test_connections_that_the_server_ends_are_not_noticed(url: str) -> None:
+    with WfStoreSaver(url) as saver, admin(url) as db, contextlib.ExitStack() as all_of_them:
+        writers = {name: all_of_them.enter_context(Writer(saver, name)) for name in ("a", "b")}
+        ended = 0
+        for _ in range(20):
+            for writer in writers.values():
+                writer.goes_on(1)
+            ended += len(
+                db.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wfstore' "
+                    "AND datname = current_database()"
+                ).fetchall()
+            )
+        for writer in writers.values():
+            writer.goes_on()
+        all_of_them.close()
+        assert ended >= 20
+        assert_all_there(saver, writers)
+
+
+def test_a_promoted_standby_goes_on_where_the_primary_died() -> None:
+    with contextlib.ExitStack() as opened:
+        primary = opened.enter_context(running(["synchronous_standby_names=*", "wal_level=replica"]))
+        # Until there is a standby, no commit would be acknowledged.
+        primary.stop()
+        primary.settings = ["synchronous_standby_names=", "wal_level=replica"]
+        primary.start()
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="wfstore-standby-")))
+        standby = PostgresServer(folder)
+        standby.copy_of(primary)
+        opened.callback(standby.stop)
+        standby.start()
+        with admin(primary.url) as db:
+            db.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            primary.stop()
+        primary.settings = ["wal_level=replica"]
+        primary.start()
+        proxy = opened.enter_context(Proxy("127.0.0.1", primary.port))
+        saver = opened.enter_context(WfStoreSaver(through(proxy, f"{primary.url}?schema=agents")))
+        with Writer(saver, "a") as writer:
+            writer.goes_on(10)
+            primary.kill()
+            proxy.retarget("127.0.0.1", standby.port)
+            proxy.reset()
+            time.sleep(0.2)  # writes meet a server that only reads
+            standby.promote()
+            writer.goes_on(10)
+        assert_all_there(saver, {"a": writer})
+
+
+def test_what_a_server_lost_is_named_against_a_head_that_was_kept() -> None:
+    with running() as server, WfStoreSaver(server.url) as saver:
+        config = put(saver, "t", 0)
+        config = put(saver, "t", 1, config)
+        old = saver.store.thread("t").head
+        server.shut_down()
+        shutil.copytree(server.folder / "data", server.folder / "old")
+        server.start()
+        config = put(saver, "t", 2, config)
+        kept = saver.store.thread("t").head
+        assert kept != old
+        # The last second is lost: the server comes back as it was before.
+        server.kill()
+        shutil.rmtree(server.folder / "data")
+        shutil.copytree(server.folder / "old", server.folder / "data", copy_function=shutil.copy2)
+        server.give_away()
+        server.start()
+        found = saver.store.thread("t").verify(expect_head=kept)
+        assert not found.ok
+        assert any(kept in str(problem) for problem in found.problems), found.problems
+        assert saver.store.thread("t").verify(expect_head=old).ok
+        # And it goes on: what is put on what was lost is put nevertheless.
+        config = put(saver, "t", 3, config)
+        assert [item.checkpoint["channel_values"]["number"] for item in saver.list(config_of("t"))] == [3, 1, 0]
+
+
+# ------------------------------------------------------------------ replies that are lost
+
+
+def _operations(saver: WfStoreSaver) -> dict[str, Callable[[], object]]:
+    """One of each kind, in an order in which each can be done; what they do does not depend on what was lost."""
+    state: dict[str, Any] = {}
+
+    def first() -> None:
+        state["config"] = put(saver, "t", 0)
+
+    def more() -> None:
+        state["config"] = put(saver, "t", 1, state["config"])
+
+    return {
+        "the first put of a thread": first,
+        "a put": more,
+        "put_writes": lambda: saver.put_writes(state["config"], [("number", 7)], "task"),
+        "a branch": lambda: saver.store.thread("t").create_branch(
+            "other", at=state["config"]["configurable"]["checkpoint_id"]
+        ),
+        "a copy": lambda: saver.copy_thread("t", "copy"),
+        "a setting": lambda: saver.store.set_retention_floor(timedelta(microseconds=1)),
+        "a lease": lambda: saver.claim("t", ttl=60).release(),
+        "a redaction": lambda: saver.store.thread("t").redact(channels=["list"]),
+        "a prune": lambda: saver.prune(["t"]),
+        "runs deleted": lambda: saver.delete_for_runs(["run 0"]),
+        "a thread deleted": lambda: saver.delete_thread("copy"),
+    }
+
+
+def _counts(store: WfStore) -> Any:
+    """What there is: threads with their records and lives, leases' tokens, objects."""
+    stats = store.stats()
+    return (
+        [(info.thread_id, info.life, info.records, info.branches) for info in store.threads()],
+        {name: stats[name] for name in ("checkpoints", "writes", "objects", "lists", "redacted", "pruned")},
+        store.backend.lease(b"t"),
+    )
+
+
+def test_an_operation_whose_reply_is_lost_is_applied_once(url: str, proxy: Proxy) -> None:
+    with WfStoreSaver(through(proxy, url)) as saver, WfStoreSaver(f"{url}twin") as twin:
+        undisturbed = _operations(twin)
+        for name, operation in _operations(saver).items():
+            # One statement is a transaction of its own; of several the reply to the last is what counts.
+            in_one = name in ("the first put of a thread", "a put", "put_writes", "a branch", "a lease")
+            proxy.lose_replies(1, b"INSERT INTO" if in_one else b"COMMIT")
+            operation()
+            undisturbed[name]()
+            found, expected = _counts(saver.store), _counts(twin.store)
+            assert found[:2] == expected[:2], name
+            assert (found[2] and found[2].token) == (expected[2] and expected[2].token), name
+            assert proxy.lost == 1, name
+            proxy.lost = 0
+        assert_sound(saver, "t")
+        with pytest.raises(ThreadNotFoundError):
+            saver.store.thread("copy")
+
+
+def test_replies_that_are_lost_one_after_the_other_lose_nothing(url: str, proxy: Proxy) -> None:
+    with WfStoreSaver(through(proxy, url)) as saver, contextlib.ExitStack() as all_of_them:
+        writers = {name: all_of_them.enter_context(Writer(saver, name)) for name in ("a", "b")}
+        for _ in range(25):
+            proxy.lose_replies(1, b"INSERT INTO")
+            for writer in writers.values():
+                writer.goes_on(1)
+        all_of_them.close()
+        assert proxy.lost >= 20
+        assert_all_there(saver, writers)
+
+
+# ------------------------------------------------------------------ a network that fails
+
+
+def test_an_operation_on_a_black_hole_ends_within_its_timeout(url: str, proxy: Proxy) -> None:
+    with WfStoreSaver(through(proxy, url, timeout=1)) as saver:
+        config = put(saver, "t", 0)
+        proxy.black_hole = True
+        for operation in (lambda: put(saver, "t", 1, config), lambda: saver.get_tuple(config_of("t"))):
+            started = time.monotonic()
+            with pytest.raises(BackendUnavailableError, match="did not serve within 1 s"):
+                operation()
+            assert time.monotonic() - started < 15
+        proxy.black_hole = False
+        put(saver, "t", 1, config)
+        assert_sound(saver, "t")
+
+
+def test_a_server_that_cannot_be_reached_is_said_at_once_and_by_its_name(url: str, proxy: Proxy) -> None:
+    place = through(proxy, url, timeout=1)
+    proxy.refuse = True
+    with pytest.raises(BackendUnavailableError, match=rf"postgresql://{proxy.host}:{proxy.port}/postgres"):
+        WfStoreSaver(place)
+
+
+def test_a_slow_network_and_resets_between_operations_change_nothing(url: str, proxy: Proxy) -> None:
+    with WfStoreSaver(through(proxy, url)) as saver:
+        proxy.latency = 0.02
+        with Writer(saver, "a") as writer:
+            for _ in range(10):
+                writer.goes_on(1)
+                proxy.reset()
+        assert_all_there(saver, {"a": writer})
+
+
+# ------------------------------------------------------------------ a server that refuses for a while
+
+
+def test_serializable_transactions_are_repeated(url: str) -> None:
+    strict = f"{url}&options={quote('-c default_transaction_isolation=serializable')}"
+    with WfStoreSaver(strict) as saver, WfStoreSaver(strict) as other:
+        config = put(saver, "t", 0)
+
+        def write(who: WfStoreSaver, name: str) -> None:
+            for number in range(15):
+                who.put_writes(config, [("number", number)], f"{name} {number}")
+
+        tasks = [threading.Thread(target=write, args=(who, f"{i}")) for i, who in enumerate((saver, other) * 3)]
+        for task in tasks:
+            task.start()
+        for task in tasks:
+            task.join()
+        found = saver.get_tuple(config)
+        assert found is not None and len(found.pending_writes or ()) == 6 * 15
+        assert_sound(saver, "t")
+
+
+def test_a_lock_that_is_held_for_a_while_is_waited_for(url: str) -> None:
+    schema = url.rpartition("=")[2]
+    with WfStoreSaver(f"{url}&timeout=20&options={quote('-c lock_timeout=100')}") as saver, admin(url) as db:
+        config = put(saver, "t", 0)
+        with Writer(saver, "a") as writer:
+            writer.goes_on()
+            with db.transaction():
+                db.execute(f"LOCK TABLE {schema}.record IN ACCESS EXCLUSIVE MODE")
+                time.sleep(0.5)
+            writer.goes_on()
+        assert_all_there(saver, {"a": writer})
+        put(saver, "t", 1, config)
+    with WfStoreSaver(f"{url}&timeout=1") as saver, admin(url) as db, db.transaction():
+        db.execute(f"LOCK TABLE {schema}.record IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(BackendUnavailableError, match="did not serve within 1 s"):
+            put(saver, "t", 2)
+
+
+def test_a_server_without_free_connections_is_waited_for(url: str) -> None:
+    with WfStoreSaver(f"{url}&timeout=20") as saver, contextlib.ExitStack() as taken:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                taken.enter_context(psycopg.connect(url.partition("?")[0]))
+        with let_go_later(taken):
+            put(saver, "t", 0)
+        assert_sound(saver, "t")
+
+
+@contextlib.contextmanager
+def let_go_later(taken: contextlib.ExitStack) -> Iterator[None]:
+    """Let go of what is taken, in a moment."""
+    letting_go = threading.Timer(0.5, taken.close)
+    letting_go.start()
+    try:
+        yield
+    finally:
+        letting_go.join()
