@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
+_THREAD = (
+    "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, "
+    "coalesce((SELECT max(number) FROM wf.branch WHERE thread = t.no), 0) + 1, t.nested"
+)
 _TAIL = (
     f"SELECT {_THREAD}, (SELECT max(seq) FROM wf.record WHERE thread = t.no), s.ordinal, s.seal, "
     "(SELECT array_agg(id ORDER BY seq) FROM wf.record WHERE thread = t.no AND seq > coalesce(s.seq, 0)), "
