@@ -212,6 +212,12 @@ class TestSchema:
             saver.copy_thread("t", "copy")
             saver.delete_thread("t")
             assert_sound(saver, "copy")
+            # What only the owner may do is not passed over in silence.
+            with pytest.raises(BackendUnavailableError, match="owner of the tables"):
+                saver.store.thread("copy").redact(channels=["messages"])
+            with pytest.raises(BackendUnavailableError, match="owner of the tables"):
+                saver.store.compact()
+            assert saver.store.thread("copy").verify().redacted > 0
 
     def test_a_newer_version_and_a_foreign_table_are_refused(self, postgres_url, schema):
         url = f"{postgres_url}?schema={schema}"
