@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langgraph_wfstore.appending.leases import Lease
 from langgraph_wfstore.errors import ConflictError
-from langgraph_wfstore.leases import Lease
 
 from .api import PATIENCE, Api, within
 from .contract import Contract, Reopen, assert_sound

@@ -23,15 +23,15 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command
 
 from langgraph_wfstore import IntegrityError, ThreadNotFoundError, WfStore, WfStoreError, WfStoreSaver
+from langgraph_wfstore.appending.trace import Note, NoteBatch
 from langgraph_wfstore.backends.packing import pack, unpack
-from langgraph_wfstore.lists import unpack_numbers
 from langgraph_wfstore.records import CallRecord, EndRecord, RunRecord, StepRecord
 from langgraph_wfstore.testing.contract_delta import Rare, delta_graph
 from langgraph_wfstore.testing.contract_interrupts import asking_graph
 from langgraph_wfstore.testing.contract_subgraphs import nested_graph, remembering_graph
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
 from langgraph_wfstore.testing.sample_graphs import chat_graph, line_graph, says_human
-from langgraph_wfstore.trace import Note, NoteBatch
+from langgraph_wfstore.values.lists import unpack_numbers
 
 # ------------------------------------------------------------------ the store that is tampered with
 

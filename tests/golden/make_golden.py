@@ -18,9 +18,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
+from langgraph_wfstore import canonical, format
+from langgraph_wfstore.appending import trace
+from langgraph_wfstore.appending.putting import CheckpointInput, Merged, WritesInput
 from langgraph_wfstore.backends import packing
-from langgraph_wfstore.putting import CheckpointInput, Merged, WritesInput
 from langgraph_wfstore.records import (
     BranchRecord,
     CallRecord,
@@ -41,6 +42,9 @@ from langgraph_wfstore.records import (
     WriteRecord,
 )
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.threads import view
+from langgraph_wfstore.tracing import normal
+from langgraph_wfstore.values import lists, objects
 
 HERE = Path(__file__).parent
 VECTORS, FILE = HERE / "vectors.json", HERE / "thread-v1.db"
@@ -626,8 +630,8 @@ def _content(value: Any) -> dict[str, Any]:
 def _form(value: Any) -> dict[str, Any]:
     """Form and id of a value in a thread whose secret is SECRET, and its lists' items: "flag length SHA-256"."""
     from langgraph_wfstore.codec import Codec, EncodedList, EncodedMap
-    from langgraph_wfstore.memo import Memo
     from langgraph_wfstore.serde import WfSerializer
+    from langgraph_wfstore.values.memo import Memo
 
     encoded = Codec(WfSerializer(), Memo()).encode(value, "a value")
     placement = objects.Placement(objects.Lineage(SECRET, 0, complete=True), lambda ids: {})

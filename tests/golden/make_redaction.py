@@ -16,9 +16,10 @@ import make_golden
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.types import Interrupt
 
-from langgraph_wfstore import canonical, format, masks
+from langgraph_wfstore import canonical, format
 from langgraph_wfstore.records import Kind, RemovalRecord
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.values import masks
 
 HERE = Path(__file__).parent
 VECTORS, FILE = HERE / "redaction.json", HERE / "redaction-v1.db"

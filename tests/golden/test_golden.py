@@ -21,11 +21,15 @@ import independent_verifier as other
 import make_golden
 import pytest
 
-from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
+from langgraph_wfstore import canonical, format
+from langgraph_wfstore.appending import trace
 from langgraph_wfstore.backends import packing
 from langgraph_wfstore.errors import ConflictError, IntegrityError
 from langgraph_wfstore.records import CallRecord, EndRecord, Kind, Ref, SealRecord
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.threads import view
+from langgraph_wfstore.tracing import normal
+from langgraph_wfstore.values import lists, objects
 
 V = json.loads(make_golden.VECTORS.read_text("utf-8"))
 BODIES = make_golden.BODIES

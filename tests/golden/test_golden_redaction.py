@@ -13,10 +13,11 @@ import make_golden
 import make_redaction
 import pytest
 
-from langgraph_wfstore import Redacted, WfStore, format, masks
+from langgraph_wfstore import Redacted, WfStore, format
 from langgraph_wfstore.backends import packing
 from langgraph_wfstore.records import Kind, RemovalRecord
 from langgraph_wfstore.redacted import TEXT
+from langgraph_wfstore.values import masks
 
 V = json.loads(make_redaction.VECTORS.read_text("utf-8"))
 SECRET = make_redaction.SECRET
