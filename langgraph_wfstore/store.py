@@ -9,15 +9,8 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .appending.putting import (
-    CheckpointInput,
-    EncodedCheckpoint,
-    WritesInput,
-    encode_checkpoint,
-    encode_writes,
-    plan_checkpoint,
-    plan_writes,
-)
+from .appending.inputs import CheckpointInput, WritesInput
+from .appending.putting import EncodedCheckpoint, encode_checkpoint, encode_writes, plan_checkpoint, plan_writes
 from .arguments import check_limit, checked_thread_id
 from .backends import open_backend
 from .backends.base import Backend, Tail

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import hmac
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..backends.base import BRANCH, CHECKPOINT, KEPT, MERGE, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
+from ..backends.base import BRANCH, CHECKPOINT, KEPT, SWITCH, WRITE, Append, Backend, BranchRow, RecordRow
 from ..branching.branches import Line, line_for, name_of, plain_row
-from ..canonical import Version, hex_id, utf8
+from ..canonical import Version, hex_id
 from ..codec import Codec, Encoded, EncodedList
-from ..errors import ConflictError, ThreadDeletedError, UnsupportedValueError
-from ..format import branch_body, checkpoint_body, merge_body, record_id, refs_of, seal_id, switch_body, write_body
+from ..errors import ConflictError, UnsupportedValueError
+from ..format import branch_body, checkpoint_body, record_id, refs_of, seal_id, switch_body, write_body
 from ..merge.pending import PendingWrites
 from ..records import (
     BranchRecord,
     Channel,
     CheckpointRecord,
     Kind,
-    MergeRecord,
     Ref,
     SealRecord,
     SwitchRecord,
@@ -32,94 +29,12 @@ from ..threads.order import Arrival, spot_for
 from ..threads.view import Entry, Made, ThreadView, anchor_of, run_of, space_of
 from ..values.lists import StoredList, pack_numbers
 from ..values.objects import Placement
+from .inputs import CheckpointInput, WritesInput
 from .leases import refuse_overtaken
+from .merges import merge_rows, pending_writes
+from .refusals import refuse_deleted, run_hash
 
 _LARGEST_STEP = 2**53 - 1
-
-
-class RunRead(NamedTuple):
-    """What a run read before it put anything: the thread's life, and the number of its last record then."""
-
-    life: int
-    last: int
-
-
-class Merged(NamedTuple):
-    """What a checkpoint merges into its parent.
-
-    Attributes:
-        checkpoint_id: of the second parent; `record` is its record.
-        base: the record of the nearest common ancestor of both parents, None if they have none.
-    """
-
-    checkpoint_id: str
-    record: bytes
-    base: bytes | None
-
-
-class CheckpointInput(NamedTuple):
-    """A checkpoint as it is put.
-
-    Attributes:
-        parent: id of the checkpoint it was made from.
-        values: channel values; a channel that is absent has no value.
-        versions: channel versions.
-        new_versions: names of the channels that changed since the parent.
-        metadata: any mapping; `source`, `step`, `run_id` and `parents` have LangGraph's meaning.
-        extra: what else the checkpoint holds.
-        run: what its run read, if that is known.
-        branch: the branch that the config names, if it names one.
-        inherits: whether a channel of its parent's version certainly has its parent's value: no node has run since
-            that could have changed it in place.
-        encoded: values that were encoded before, as they were when the checkpoint came to be; they count.
-        addressed, isolated, exclusive: what happens if it starts a branch, see `order.Arrival`.
-        fence: the token of the lease that its saver holds on the thread.
-        merged: what it merges into its parent, if it is a merge.
-    """
-
-    namespace: str
-    checkpoint_id: str
-    parent: str | None
-    values: Mapping[str, Any]
-    versions: Mapping[str, Version]
-    new_versions: Collection[str]
-    versions_seen: Mapping[str, Mapping[str, Version]]
-    updated_channels: Sequence[str] | None
-    v: int
-    ts: str
-    metadata: Mapping[str, Any]
-    extra: Mapping[str, Any]
-    run: RunRead | None = None
-    branch: str | None = None
-    inherits: bool = True
-    encoded: Mapping[str, Encoded] = MappingProxyType({})
-    addressed: str | None = None
-    isolated: bool = False
-    exclusive: bool = False
-    fence: int | None = None
-    merged: Merged | None = None
-
-    @property
-    def parents(self) -> Mapping[str, str]:
-        """Per namespace the checkpoint whose superstep this one belongs to."""
-        found = self.metadata.get("parents")
-        if not found or not isinstance(found, Mapping):
-            return {}
-        return {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, str) and k != self.namespace}
-
-
-class WritesInput(NamedTuple):
-    """Pending writes as they are put: (index, channel, value), all of one task."""
-
-    namespace: str
-    checkpoint_id: str
-    task_id: str
-    task_path: str
-    writes: Sequence[tuple[int, str, Any]]
-    run: RunRead | None = None
-    run_id: str | None = None
-    ends_run: bool = False
-    fence: int | None = None
 
 
 class Outdated(Exception):
@@ -273,7 +188,7 @@ def plan_checkpoint(
             raise Outdated
         numbers = {**known, **numbers}
     refs = pack_numbers([numbers[ref.id] for ref in refs_of(record)])
-    more = [_pending(new, task, placement) for task in encoded.pending]
+    more = [pending_writes(new, task, placement) for task in encoded.pending]
     return _checkpoint_plan(view, backend, new, parents, record, body, name, refs, placement, more)
 
 
@@ -350,7 +265,7 @@ def _checkpoint_plan(
                 f"checkpoint {new.checkpoint_id!r} merges {new.merged.checkpoint_id!r} into {new.parent!r}, which is "
                 "the head of no branch that it names; nothing was written. Merge into a branch's head: thread.merge"
             )
-        made += _merge(new, new.merged, name, seq, pending)
+        made += merge_rows(new, new.merged, name, seq, pending)
     rows = sealed(view, made)
     batch = append_of(view, backend, placement, rows, record.run_id)
     batch.fence = new.fence
@@ -370,33 +285,6 @@ def _start(line: Line, first: bytes, record: CheckpointRecord, seq: int) -> Made
 def _switch(line: Line, checkpoint: bytes, seq: int) -> Made:
     record = SwitchRecord(line.branch.number, checkpoint)
     return plain_row(SWITCH, Kind.SWITCH, switch_body(record), seq), record
-
-
-def _pending(new: CheckpointInput, task: PendingWrites, placement: Placement) -> tuple[WriteRecord, bytes]:
-    """The record of what is pending from the start, and the numbers of the objects that it names, packed."""
-    writes = [
-        Write(idx, channel, value if isinstance(value, Ref) else placement.ref(value), None)
-        for idx, channel, value in task.writes
-    ]
-    numbers = {**task.numbers, **placement.numbered}
-    record = WriteRecord(new.namespace, new.checkpoint_id, task.task_id, task.task_path, tuple(writes))
-    return record, pack_numbers([numbers[write.value.id] for write in writes])
-
-
-def _merge(
-    new: CheckpointInput, merged: Merged, checkpoint: bytes, seq: int, pending: Sequence[tuple[WriteRecord, bytes]]
-) -> list[Made]:
-    """The merge record, which follows its checkpoint directly, and the writes that the checkpoint begins with."""
-    record = MergeRecord(checkpoint, merged.record, merged.base)
-    body = merge_body(record)
-    anchor, within = anchor_of(new.namespace, new.checkpoint_id), anchor_of(new.namespace, merged.checkpoint_id)
-    index = (None, None, anchor, None, None, None, within, None, None, None)
-    made: list[Made] = [(RecordRow(seq + 1, MERGE, record_id(Kind.MERGE, body), KEPT, body, *index), record)]
-    for at, (writes, refs) in enumerate(pending, seq + 2):
-        body = write_body(writes)
-        row = RecordRow(at, WRITE, record_id(Kind.WRITE, body), KEPT, body, None, None, anchor, *(None,) * 7, refs=refs)
-        made.append((row, writes))
-    return made
 
 
 def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Sequence[Encoded]) -> Plan | None:
@@ -437,59 +325,6 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     batch = append_of(view, backend, placement, sealed(view, made) if new.ends_run else [row], new.run_id)
     batch.fence = new.fence
     return Plan(batch, [(batch.records[0], record)], placement)
-
-
-def refuse_deleted(
-    view: ThreadView,
-    backend: Backend,
-    run: RunRead | None,
-    run_id: str | None,
-    named: Sequence[tuple[tuple[str, str], Entry | None]],
-) -> None:
-    """ThreadDeletedError if an operation, or a checkpoint that it names, belongs to a deleted life or a deleted run.
-
-    Args:
-        named: namespace and id of those checkpoints, each with what is known of it.
-    """
-    if run is not None and run.life != view.life:
-        raise _deleted(view, f"its run read life {run.life} of the thread, which has life {view.life} now")
-    run_ids = {run_id} if run_id is not None else set()
-    unknown = []
-    for key, entry in named:
-        if entry is None or entry.row is None:
-            unknown.append(key)
-        elif entry.row.state != KEPT:
-            if entry.deleted:
-                raise _deleted(view, f"checkpoint {key[1]!r} was deleted with its run")
-            if entry.record is not None and entry.record.run_id is not None:
-                run_ids.add(entry.record.run_id)
-    hashes = {run_hash(backend.store_secret, each): each for each in run_ids}
-    for gone in backend.deleted_runs(list(hashes)) if hashes else ():
-        raise _deleted(view, f"run {hashes[gone]!r} was deleted by delete_for_runs")
-    for life, tombstone in backend.tombstones(view.name) if unknown and view.life > 1 else ():
-        known = {tombstone[i : i + 8] for i in range(0, len(tombstone), 8)}
-        for key in unknown:
-            if keyed_hash(backend.store_secret, *key) in known:
-                raise _deleted(view, f"checkpoint {key[1]!r} was deleted with life {life}")
-
-
-def keyed_hash(secret: bytes, namespace: str, checkpoint_id: str) -> bytes:
-    """What a tombstone keeps of a checkpoint: 8 bytes that only the store can compare with an id."""
-    return hmac.digest(secret, b"checkpoint " + utf8(namespace) + b"\0" + utf8(checkpoint_id), "sha256")[:8]
-
-
-@functools.lru_cache(maxsize=1024)
-def run_hash(secret: bytes, run_id: str) -> bytes:
-    """What the store keeps of a deleted run."""
-    return hmac.digest(secret, b"run " + utf8(run_id), "sha256")[:16]
-
-
-def _deleted(view: ThreadView, why: str) -> ThreadDeletedError:
-    name = view.name.decode("utf-8", "surrogatepass")
-    return ThreadDeletedError(
-        f"an operation on thread {name!r} came after a deletion and was refused: {why}. Nothing was written; "
-        "invoke the graph again to go on with what there is now"
-    )
 
 
 def _channels(

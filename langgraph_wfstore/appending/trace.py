@@ -16,7 +16,9 @@ from ..threads.view import Made, ThreadView, run_of, signed
 from ..trace_format import KIND_OF, TraceRecord
 from ..values.lists import StoredList, pack_numbers
 from ..values.objects import Lineage, Placement
-from .putting import Plan, RunRead, append_of, lookup_numbers, refuse_deleted, sealed
+from .inputs import RunRead
+from .putting import Plan, append_of, lookup_numbers, sealed
+from .refusals import refuse_deleted
 
 _NUMBERS = {"run": RUN, "step": STEP, "call": CALL, "end": END}
 

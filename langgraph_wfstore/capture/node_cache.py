@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..appending.putting import WritesInput
+from ..appending.inputs import WritesInput
 
 _PULL = "~__pregel_pull, "  # the path of a task that a node's channels started
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from ..appending.putting import CheckpointInput, RunRead, WritesInput
+from ..appending.inputs import CheckpointInput, RunRead, WritesInput
 from ..appending.trace import Note
 from ..codec import Codec, Encoded, EncodedList
 from ..errors import WfStoreError

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..appending.putting import RunRead, WritesInput
+from ..appending.inputs import RunRead, WritesInput
 from ..appending.trace import Note, NoteBatch
 from ..records import CallRecord, EndRecord, RunRecord, StepRecord
 from .node_cache import node_of

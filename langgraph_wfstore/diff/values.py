@@ -53,44 +53,16 @@ def nothing() -> Any:
 
 
 @dataclass(frozen=True)
-class ElementChange:
-    """One element of a list that differs.
+class _Change:
+    """What differs, with its two values; each is decoded when it is asked for.
 
     Attributes:
-        kind: "added", "removed", "changed" (a message of the same id says something else) or "moved".
-        before, after: its place in the old and in the new list; None where it is not.
+        kind: "added", "removed" or "changed".
     """
 
     kind: str
-    before: int | None
-    after: int | None
-    _old: Get = field(repr=False, compare=False)
-    _new: Get = field(repr=False, compare=False)
-
-    @cached_property
-    def old(self) -> Any:
-        """What it was, None if it was not there; decoded when it is asked for."""
-        return self._old()
-
-    @cached_property
-    def new(self) -> Any:
-        """What it is, None if it is gone."""
-        return self._new()
-
-    @property
-    def id(self) -> str | None:
-        """The id of a message."""
-        return message_id(self.old if self.after is None else self.new)
-
-
-@dataclass(frozen=True)
-class KeyChange:
-    """One key of a dict that differs; `kind` is "added", "removed" or "changed"."""
-
-    kind: str
-    key: Any
-    _old: Get = field(repr=False, compare=False)
-    _new: Get = field(repr=False, compare=False)
+    _old: Get = field(repr=False, compare=False, kw_only=True)
+    _new: Get = field(repr=False, compare=False, kw_only=True)
 
     @cached_property
     def old(self) -> Any:
@@ -101,6 +73,31 @@ class KeyChange:
     def new(self) -> Any:
         """What it is, None if it is gone."""
         return self._new()
+
+
+@dataclass(frozen=True)
+class ElementChange(_Change):
+    """One element of a list that differs.
+
+    Attributes:
+        kind: "added", "removed", "changed" (a message of the same id says something else) or "moved".
+        before, after: its place in the old and in the new list; None where it is not.
+    """
+
+    before: int | None
+    after: int | None
+
+    @property
+    def id(self) -> str | None:
+        """The id of a message."""
+        return message_id(self.old if self.after is None else self.new)
+
+
+@dataclass(frozen=True)
+class KeyChange(_Change):
+    """One key of a dict that differs; `kind` is "added", "removed" or "changed"."""
+
+    key: Any
 
 
 def message_id(value: Any) -> str | None:
@@ -237,8 +234,8 @@ class Values:
             edit.kind,
             None if before is None else before + offset,
             None if after is None else after + offset,
-            nothing if before is None else lambda: self._element(old[before]),
-            nothing if after is None else lambda: self._element(new[after]),
+            _old=nothing if before is None else lambda: self._element(old[before]),
+            _new=nothing if after is None else lambda: self._element(new[after]),
         )
 
     def _element(self, leaf: Leaf) -> Any:
@@ -259,7 +256,7 @@ class Values:
             if key in before and key in after and self._same(before[key], after[key]):
                 continue
             kind = "added" if key not in before else "changed" if key in after else "removed"
-            changes.append(KeyChange(kind, key, self._part(before, key), self._part(after, key)))
+            changes.append(KeyChange(kind, key, _old=self._part(before, key), _new=self._part(after, key)))
         return tuple(changes)
 
     def _parts(self, slot: Slot | None) -> Mapping[Any, Any] | None:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from ..appending.putting import CheckpointInput, EncodedCheckpoint, Merged, Plan, plan_checkpoint
+from ..appending.inputs import CheckpointInput, Merged
+from ..appending.putting import EncodedCheckpoint, Plan, plan_checkpoint
 from ..backends.base import BranchRow
 from ..branching.branches import branch_named
 from ..canonical import Version

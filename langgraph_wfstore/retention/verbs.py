@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from ..appending.putting import keyed_hash, run_hash
+from ..appending.refusals import keyed_hash, run_hash
 from ..arguments import checked_branch_name
 from ..backends.base import Backend, Rewrite, Stale
 from ..canonical import utf8

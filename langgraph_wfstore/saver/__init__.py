@@ -22,8 +22,8 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
+from ..appending.inputs import CheckpointInput, RunRead, WritesInput
 from ..appending.leases import Lease, claim
-from ..appending.putting import CheckpointInput, RunRead, WritesInput
 from ..arguments import check_limit, checked_thread_id, several
 from ..capture.handlers import forget, watch
 from ..capture.recorder import LIMIT, Binding, Recorder

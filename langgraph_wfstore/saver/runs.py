@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from ..appending.putting import RunRead
+from ..appending.inputs import RunRead
 
 _RUNS_HELD = 4096
 

@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langgraph_wfstore import canonical, format
 from langgraph_wfstore.appending import trace
-from langgraph_wfstore.appending.putting import CheckpointInput, Merged, WritesInput
+from langgraph_wfstore.appending.inputs import CheckpointInput, Merged, WritesInput
 from langgraph_wfstore.backends import packing
 from langgraph_wfstore.records import (
     BranchRecord,

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 
-from langgraph_wfstore.appending.putting import CheckpointInput, WritesInput
+from langgraph_wfstore.appending.inputs import CheckpointInput, WritesInput
 from langgraph_wfstore.backends.memory import MemoryBackend
 from langgraph_wfstore.store import WfStore
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from plain_puts import examples, memory_store, put
 
-from langgraph_wfstore.appending.putting import CheckpointInput, Merged
+from langgraph_wfstore.appending.inputs import CheckpointInput, Merged
 from langgraph_wfstore.errors import MergeConflictError
 from langgraph_wfstore.merge.element_merge import Clash, merged_dict, merged_list
 from langgraph_wfstore.merge.reducers import Channels

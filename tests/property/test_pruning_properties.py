@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from deep_equal import same
 
-from langgraph_wfstore.appending.putting import WritesInput
+from langgraph_wfstore.appending.inputs import WritesInput
 from langgraph_wfstore.errors import RetentionError
 from langgraph_wfstore.retention.policy import unreferenced
 from langgraph_wfstore.retention.removal import whole_of
