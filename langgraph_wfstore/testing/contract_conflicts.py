@@ -161,9 +161,9 @@ class ConflictsContract(Contract):
                 each = api.on(writer)
                 barrier.wait(PATIENCE)  # noqa: B023  # the threads end within the round
                 try:
-                    outcomes.append(id_of(each.put(start, checkpoint_of({"n": 1}), metadata_of(1))))  # noqa: B023
+                    outcomes.append(id_of(each.put(start, checkpoint_of({"n": 1}), metadata_of(1))))  # noqa: B023  # as above
                 except ConflictError:
-                    outcomes.append("refused")  # noqa: B023
+                    outcomes.append("refused")  # noqa: B023  # as above
 
             threads = [threading.Thread(target=go_on, args=(writer,), daemon=True) for writer in writers]
             for thread in threads:
