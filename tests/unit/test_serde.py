@@ -18,6 +18,7 @@ import types
 import uuid
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
+from typing import Any
 
 import numpy as np
 import ormsgpack
