@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -19,6 +20,15 @@ from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadat
 from langgraph_wfstore.testing.sample_graphs import chat_graph, says_human
 
 OPERATIONS = 25
+_made = itertools.count(1)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store that several processes open, on each engine that they can share."""
+    if request.param == "sqlite":
+        return str(tmp_path / "agent.db")
+    return f"{request.getfixturevalue(f'{request.param}_url')}?schema=processes{next(_made)}"
 
 
 def put(saver: WfStoreSaver, thread_id: str, number: int, config: Any = None, who: str = "") -> Any:
@@ -54,7 +64,7 @@ def test_processes_that_create_the_same_file_at_once_all_succeed(tmp_path: Path,
 # ------------------------------------------------------------------ writing
 
 
-def _write(path: Path, name: str) -> list[str]:
+def _write(path: str, name: str) -> list[str]:
     """Puts to a thread of its own and to the shared one; gives the ids of what was acknowledged on the shared one."""
     done = []
     with WfStoreSaver(path) as saver:
@@ -69,11 +79,10 @@ def _write(path: Path, name: str) -> list[str]:
     return done
 
 
-def test_four_processes_lose_nothing_on_a_shared_thread_and_on_their_own(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
+def test_four_processes_lose_nothing_on_a_shared_thread_and_on_their_own(place: str) -> None:
     names = [f"process {i}" for i in range(4)]
-    acknowledged = {name: child.outcome() for name, child in [(n, children.start(_write, path, n)) for n in names]}
-    with WfStoreSaver(path) as saver:
+    acknowledged = {name: child.outcome() for name, child in [(n, children.start(_write, place, n)) for n in names]}
+    with WfStoreSaver(place) as saver:
         assert_sound(saver, *names, "shared")
         shared = {found.config["configurable"]["checkpoint_id"]: found for found in saver.list(config_of("shared"))}
         assert shared.keys() == {each for done in acknowledged.values() for each in done}
@@ -87,19 +96,18 @@ def test_four_processes_lose_nothing_on_a_shared_thread_and_on_their_own(tmp_pat
                 assert found.checkpoint["channel_values"]["number"] == number
 
 
-def _write_to_one_checkpoint(path: Path, config: Any, name: str) -> None:
+def _write_to_one_checkpoint(path: str, config: Any, name: str) -> None:
     with WfStoreSaver(path) as saver:
         for number in range(OPERATIONS):
             saver.put_writes(config, [("a", f"{name} {number}"), ("b", number)], f"{name} {number}")
 
 
-def test_parallel_tasks_of_four_processes_on_one_checkpoint_lose_no_write(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+def test_parallel_tasks_of_four_processes_on_one_checkpoint_lose_no_write(place: str) -> None:
+    with WfStoreSaver(place) as saver:
         config = put(saver, "t", 0)
-    for child in [children.start(_write_to_one_checkpoint, path, config, f"process {i}") for i in range(4)]:
+    for child in [children.start(_write_to_one_checkpoint, place, config, f"process {i}") for i in range(4)]:
         child.outcome()
-    with WfStoreSaver(path) as saver:
+    with WfStoreSaver(place) as saver:
         pending = saver.get_tuple(config).pending_writes
         assert sorted({task for task, _, _ in pending}) == sorted(
             f"process {i} {number}" for i in range(4) for number in range(OPERATIONS)
@@ -108,7 +116,7 @@ def test_parallel_tasks_of_four_processes_on_one_checkpoint_lose_no_write(tmp_pa
         assert_sound(saver, "t")
 
 
-def _remove(path: Path) -> None:
+def _remove(path: str) -> None:
     with WfStoreSaver(path) as saver:
         for number in range(8):
             saver.prune(["process 0", "shared"])
@@ -117,13 +125,12 @@ def _remove(path: Path) -> None:
             saver.store.compact()
 
 
-def test_pruning_and_compacting_beside_writers_breaks_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
-    writers = [children.start(_write, path, f"process {i}") for i in range(2)]
-    remover = children.start(_remove, path)
+def test_pruning_and_compacting_beside_writers_breaks_nothing(place: str) -> None:
+    writers = [children.start(_write, place, f"process {i}") for i in range(2)]
+    remover = children.start(_remove, place)
     for child in (*writers, remover):
         child.outcome()
-    with WfStoreSaver(path) as saver:
+    with WfStoreSaver(place) as saver:
         assert_sound(saver, *(info.thread_id for info in saver.store.threads()))
         last = saver.get_tuple(config_of("process 0"))
         assert last.checkpoint["channel_values"]["number"] == OPERATIONS - 1
@@ -132,15 +139,14 @@ def test_pruning_and_compacting_beside_writers_breaks_nothing(tmp_path: Path) ->
 # ------------------------------------------------------------------ reading
 
 
-def test_a_reader_in_another_process_never_sees_a_torn_state(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+def test_a_reader_in_another_process_never_sees_a_torn_state(place: str) -> None:
+    with WfStoreSaver(place) as saver:
         config = put(saver, "t", 0)
 
         def read() -> tuple[int, list[str]]:
             torn, seen = [], set()
             end = time.monotonic() + 1.5
-            with WfStoreSaver(path) as reader:
+            with WfStoreSaver(place) as reader:
                 while time.monotonic() < end and max(seen, default=0) < 60:
                     found = reader.get_tuple(config_of("t"))
                     values = found.checkpoint["channel_values"]
@@ -166,16 +172,15 @@ def test_a_reader_in_another_process_never_sees_a_torn_state(tmp_path: Path) -> 
     assert seen > 5, f"the reader saw {seen} states only: this proves nothing"
 
 
-def test_a_reader_keeps_up_with_removals_of_another_process(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+def test_a_reader_keeps_up_with_removals_of_another_process(place: str) -> None:
+    with WfStoreSaver(place) as saver:
         config = None
         for number in range(3):
             config = put(saver, "t", number, config)
         assert len([*saver.list(config_of("t"))]) == 3
 
         def prune() -> None:
-            with WfStoreSaver(path) as other:
+            with WfStoreSaver(place) as other:
                 other.prune(["t"])
 
         children.run(prune)
@@ -183,18 +188,17 @@ def test_a_reader_keeps_up_with_removals_of_another_process(tmp_path: Path) -> N
         assert saver.get_tuple(config_of("t")).checkpoint["channel_values"]["number"] == 2
 
         def delete() -> None:
-            with WfStoreSaver(path) as other:
+            with WfStoreSaver(place) as other:
                 other.delete_thread("t")
 
         children.run(delete)
         assert saver.get_tuple(config_of("t")) is None
 
 
-def test_verify_beside_a_writer_finds_nothing_wrong(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+def test_verify_beside_a_writer_finds_nothing_wrong(place: str) -> None:
+    with WfStoreSaver(place) as saver:
         put(saver, "shared", 0)
-        writer = children.start(_write, path, "process 0")
+        writer = children.start(_write, place, "process 0")
         reports = []
         while not writer.listen(0.0):
             reports.append(saver.store.thread("shared").verify())
@@ -203,12 +207,11 @@ def test_verify_beside_a_writer_finds_nothing_wrong(tmp_path: Path) -> None:
         assert len({report.sealed for report in reports}) > 3, "it saw too few states to prove anything"
 
 
-def test_verify_beside_removals_finds_nothing_wrong(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+def test_verify_beside_removals_finds_nothing_wrong(place: str) -> None:
+    with WfStoreSaver(place) as saver:
 
         def put_and_prune() -> None:
-            with WfStoreSaver(path) as other:
+            with WfStoreSaver(place) as other:
                 config = None
                 for number in range(60):
                     config = put(other, "t", number % 9, config)
@@ -227,9 +230,8 @@ def test_verify_beside_removals_finds_nothing_wrong(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ forking
 
 
-def test_after_a_fork_parent_and_child_both_go_on(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+def test_after_a_fork_parent_and_child_both_go_on(place: str) -> None:
+    with WfStoreSaver(place) as saver:
         chat_graph(saver).invoke(says_human(0), config_of("chat"))
         config = put(saver, "t", 0)
 
@@ -255,10 +257,9 @@ def test_after_a_fork_parent_and_child_both_go_on(tmp_path: Path) -> None:
         assert_sound(saver, "t", "chat", "of the child", "of the parent")
 
 
-def test_a_fork_while_other_threads_write_leaves_the_child_able_to_write(tmp_path: Path) -> None:
+def test_a_fork_while_other_threads_write_leaves_the_child_able_to_write(place: str) -> None:
     """Locks that other threads held at the fork must not be held for ever in the child."""
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+    with WfStoreSaver(place) as saver:
         stop = threading.Event()
         failures: list[BaseException] = []
 
@@ -296,10 +297,9 @@ def test_a_fork_while_other_threads_write_leaves_the_child_able_to_write(tmp_pat
 
 
 @pytest.mark.parametrize("child_closes", [True, False])
-def test_what_a_child_writes_after_its_parent_closed_is_kept(tmp_path: Path, child_closes: bool) -> None:
+def test_what_a_child_writes_after_its_parent_closed_is_kept(place: str, child_closes: bool) -> None:
     """The parent's last connection must not take the write-ahead log away from the child."""
-    path = tmp_path / "agent.db"
-    saver = WfStoreSaver(path)
+    saver = WfStoreSaver(place)
     put(saver, "t", 0)
     read, write = os.pipe()
 
@@ -315,12 +315,12 @@ def test_what_a_child_writes_after_its_parent_closed_is_kept(tmp_path: Path, chi
     saver.close()
     os.write(write, b"x")
     child.outcome()
-    with WfStoreSaver(path) as again:
+    with WfStoreSaver(place) as again:
         assert {info.thread_id for info in again.store.threads()} == {"t", "of the child", "of the child, late"}
 
 
-def test_closing_in_a_child_leaves_the_parent_s_store_open(tmp_path: Path) -> None:
-    with WfStoreSaver(tmp_path / "agent.db") as saver:
+def test_closing_in_a_child_leaves_the_parent_s_store_open(place: str) -> None:
+    with WfStoreSaver(place) as saver:
         put(saver, "t", 0)
         children.run(saver.close)
         put(saver, "t", 1)
@@ -330,8 +330,8 @@ def test_closing_in_a_child_leaves_the_parent_s_store_open(tmp_path: Path) -> No
 # ------------------------------------------------------------------ closing
 
 
-def test_operations_after_close_say_that_the_store_is_closed(tmp_path: Path) -> None:
-    saver = WfStoreSaver(tmp_path / "agent.db")
+def test_operations_after_close_say_that_the_store_is_closed(place: str) -> None:
+    saver = WfStoreSaver(place)
     config = put(saver, "t", 0)
     saver.close()
     saver.close()
@@ -358,8 +358,8 @@ def test_operations_after_close_say_that_the_store_is_closed(tmp_path: Path) -> 
             within(operation)
 
 
-def test_a_paused_listing_says_that_the_store_was_closed(tmp_path: Path) -> None:
-    saver = WfStoreSaver(tmp_path / "agent.db")
+def test_a_paused_listing_says_that_the_store_was_closed(place: str) -> None:
+    saver = WfStoreSaver(place)
     config = None
     for number in range(300):
         config = put(saver, "t", number % 3, config)
@@ -371,10 +371,10 @@ def test_a_paused_listing_says_that_the_store_was_closed(tmp_path: Path) -> None
             pass
 
 
-def test_close_while_others_write_and_read_neither_hangs_nor_loses_what_was_acknowledged(tmp_path: Path) -> None:
+def test_close_while_others_write_and_read_neither_hangs_nor_loses_what_was_acknowledged(place: str) -> None:
     for attempt in range(8):
-        path = tmp_path / f"{attempt}.db"
-        saver = WfStoreSaver(path)
+        fresh = f"{place}{attempt}"
+        saver = WfStoreSaver(fresh)
         done: dict[str, int] = {}
         errors: list[BaseException] = []
 
@@ -397,7 +397,7 @@ def test_close_while_others_write_and_read_neither_hangs_nor_loses_what_was_ackn
             within(thread.join)
         assert all(isinstance(error, BackendUnavailableError) for error in errors), errors
         assert len(errors) == len(threads)
-        with WfStoreSaver(path) as again:
+        with WfStoreSaver(fresh) as again:
             for name, count in done.items():
                 assert len([*again.list(config_of(name))]) >= count
                 assert_sound(again, name)
@@ -426,7 +426,7 @@ def _exists(fd: str) -> bool:
 # ------------------------------------------------------------------ one head, many who go on from it
 
 
-def _go_on(path: Path, name: str, refuses: bool, rounds: int) -> list[str]:
+def _go_on(path: str, name: str, refuses: bool, rounds: int) -> list[str]:
     """In every round go on from the head that was read; gives what was acknowledged."""
     done = []
     with WfStoreSaver(path, on_conflict="error" if refuses else "fork") as saver:
@@ -443,13 +443,12 @@ def _go_on(path: Path, name: str, refuses: bool, rounds: int) -> list[str]:
 
 
 @pytest.mark.parametrize("refuses", [True, False])
-def test_of_eight_processes_on_one_head_one_wins(tmp_path: Path, refuses: bool) -> None:
-    path = tmp_path / "agent.db"
-    with WfStoreSaver(path) as saver:
+def test_of_eight_processes_on_one_head_one_wins(place: str, refuses: bool) -> None:
+    with WfStoreSaver(place) as saver:
         put(saver, "shared", 0)
-    running = [children.start(_go_on, path, f"process {i}", refuses, OPERATIONS) for i in range(8)]
+    running = [children.start(_go_on, place, f"process {i}", refuses, OPERATIONS) for i in range(8)]
     acknowledged = [each for child in running for each in child.outcome()]
-    with WfStoreSaver(path) as saver:
+    with WfStoreSaver(place) as saver:
         thread = saver.store.thread("shared")
         stored = thread.checkpoints()
         assert {each.checkpoint_id for each in stored} == {stored[-1].checkpoint_id, *acknowledged}

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = [*PAGES, *sorted((ROOT / "docs").glob("*/*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SERVERS = {"postgres": ("DATABASE_URL", "postgres_url")}  # per page what names the server in it, and the fixture
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 
@@ -36,12 +37,14 @@ def _program(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")], ids=_name)
-def test_the_python_on_a_page_runs_from_top_to_bottom(page, tmp_path):
+def test_the_python_on_a_page_runs_from_top_to_bottom(page, tmp_path, request):
     script = tmp_path / page.with_suffix(".py").name
     script.write_text(_program(page), "utf-8")
     folder = tmp_path / "empty"
     folder.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::ResourceWarning"}
+    if page.stem in SERVERS:
+        environment[SERVERS[page.stem][0]] = request.getfixturevalue(SERVERS[page.stem][1])
     done = subprocess.run(
         [sys.executable, str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )

@@ -39,11 +39,11 @@ _OBJECT_ARRAYS = [_WHOLE, _BYTES, _SMALL, _BYTES, _BYTES, _BYTES, _BIG]
 
 # The end of a thread, or nothing; `t` is the thread.
 _LAST = "SELECT r.seq, coalesce(r.seal, r.id) FROM wf.record r WHERE r.thread = {} ORDER BY r.seq DESC LIMIT 1"
-# The thread and its lineage cannot be changed by a removal until this statement has ended: whoever waits for one looks
-# again at the epochs. Two appends do not wait for each other; their records collide on the key.
+# Until this statement has ended no other appends to the thread, and no removal changes it or its lineage: whoever has
+# waited looks again at the epochs. What was appended meanwhile it does not see; then its records collide on the key.
 _HELD = (
     "held AS (SELECT t.no, t.lineage FROM wf.thread t JOIN wf.lineage l ON l.no = t.lineage "
-    "WHERE t.no = %s AND t.epoch = %s AND l.epoch = %s FOR SHARE OF t, l)"
+    "WHERE t.no = %s AND t.epoch = %s AND l.epoch = %s FOR NO KEY UPDATE OF t FOR SHARE OF l)"
 )
 STANDS = (
     f"{_HELD}, good AS (SELECT held.no, held.lineage FROM held LEFT JOIN LATERAL ({_LAST.format('held.no')}) last "
@@ -53,8 +53,8 @@ _NEW = (
     "started AS (INSERT INTO wf.lineage (epoch, secret) SELECT 0, %s WHERE coalesce((SELECT max(life) FROM wf.life "
     "WHERE name_key = %s), 0) + 1 = %s{} RETURNING no), "
     "lives AS (INSERT INTO wf.life (name_key, life) SELECT %s, %s FROM started), "
-    "good AS (INSERT INTO wf.thread (name, name_key, life, lineage, epoch, current, branches, nested, created) "
-    "SELECT %s, %s, %s, started.no, 0, %s, %s, %s, %s FROM started RETURNING no, lineage)"
+    "good AS (INSERT INTO wf.thread (name, name_key, life, lineage, epoch, current, nested, created) "
+    "SELECT %s, %s, %s, started.no, 0, %s, %s, %s FROM started RETURNING no, lineage)"
 )
 _RUN = " AND NOT EXISTS (SELECT FROM wf.deleted_run WHERE hash = %s)"
 _LEASE = "leased AS (SELECT FROM wf.lease WHERE name_key = %s AND token = %s FOR SHARE), "
@@ -81,8 +81,8 @@ _BRANCHES = (
     "DO UPDATE SET name = excluded.name, base = excluded.base, head = excluded.head)"
 )
 _THREAD = (
-    ", turned AS (UPDATE wf.thread t SET branches = greatest(t.branches, %s), current = coalesce(%s, t.current), "
-    "nested = t.nested OR %s FROM good WHERE t.no = good.no)"
+    ", turned AS (UPDATE wf.thread t SET current = coalesce(%s, t.current), nested = t.nested OR %s FROM good "
+    "WHERE t.no = good.no)"
 )
 _LAZILY = ", lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
 
@@ -149,8 +149,7 @@ class Appends:
             key = self._name_key(row.name)
             statement += _NEW.format(conditions)
             values += [row.secret, key, row.life, *given, key, row.life, row.name, key, row.life]
-            branches = max((branch.number for branch in batch.branches), default=0) + 1
-            values += [batch.switch or 0, branches, batch.nested, row.created]
+            values += [batch.switch or 0, batch.nested, row.created]
         else:
             statement += STANDS.format(conditions)
             values += [*standing_values(row.number, expect), *given]
@@ -169,9 +168,9 @@ class Appends:
             if rows:
                 statement += part
                 values += columns(rows)
-        if row.number is not None and (batch.branches or batch.switch is not None or batch.nested):
+        if row.number is not None and (batch.switch is not None or batch.nested):
             statement += _THREAD
-            values += [max((b.number for b in batch.branches), default=-1) + 1, batch.switch, batch.nested]
+            values += [batch.switch, batch.nested]
         if batch.lazy or self._lazy:
             return f"{statement}{_LAZILY} SELECT good.no, good.lineage FROM good, lazily", values
         return f"{statement} SELECT no, lineage FROM good", values

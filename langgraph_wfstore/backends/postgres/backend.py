@@ -34,10 +34,14 @@ from .schema import Sql, made_ready
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.errors import Diagnostic
 
 _T = TypeVar("_T")
 
-_THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
+_THREAD = (
+    "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, "
+    "coalesce((SELECT max(number) FROM wf.branch WHERE thread = t.no), 0) + 1, t.nested"
+)
 _TAIL = (
     f"SELECT {_THREAD}, (SELECT max(seq) FROM wf.record WHERE thread = t.no), s.ordinal, s.seal, "
     "(SELECT array_agg(id ORDER BY seq) FROM wf.record WHERE thread = t.no AND seq > coalesce(s.seq, 0)), "
@@ -259,13 +263,31 @@ class PostgresBackend:
         operation = secrets.token_bytes(16)
         if not self._write(lambda db, _: self._rewrites.rewrite(db, operation, change)):
             raise Stale
-        if change.secret is not None:
-            self._vacuum("", "record", "object", "lineage", "link")
+        if change.secret is not None and (why := self._vacuum("", "record", "object", "lineage", "link")):
+            raise BackendUnavailableError(
+                f"the content was removed from the tables of {self.place}, but old versions of their rows are still in "
+                f"its files ({why}). Call store.compact() as the owner of the tables"
+            )
 
-    def _vacuum(self, how: str, *tables: str) -> None:
+    def _vacuum(self, how: str, *tables: str) -> str:
+        """Remove old versions of rows; gives why that could not be done, if so."""
         names = ", ".join(f"wf.{table}" for table in tables)
         query = self._sql(f"VACUUM {how}{names}")
-        self._write(lambda db, _: db.execute(query))
+
+        def work(db: Connection[Any], _: bool) -> str:
+            said: list[str] = []
+
+            def hear(notice: Diagnostic) -> None:
+                said.append(notice.message_primary or "")
+
+            db.add_notice_handler(hear)
+            try:
+                db.execute(query)
+            finally:
+                db.remove_notice_handler(hear)
+            return "; ".join(said)
+
+        return self._write(work)
 
     def mark_deleted_runs(self, hashes: Sequence[bytes]) -> None:
         self._write(lambda db, _: self._rewrites.mark_deleted_runs(db, [*hashes]))
@@ -315,7 +337,10 @@ class PostgresBackend:
     def compact(self) -> None:
         old = self._sql("DELETE FROM wf.operation WHERE made < now() - interval '1 day'")
         self._write(lambda db, _: db.execute(old))
-        self._vacuum("(FULL, ANALYZE) ", *_TABLES)
+        if why := self._vacuum("(FULL, ANALYZE) ", *_TABLES):
+            raise BackendUnavailableError(
+                f"{self.place} did not compact every table: {why}. The owner of the tables can"
+            )
 
     def close(self) -> None:
         self._lanes.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ...errors import WfStoreError
 
@@ -51,7 +51,9 @@ def options_of(source: Any, given: Options) -> Options:
         )
     except ValueError as error:
         raise ValueError(f"in the URL of {_url_place(source)}: {error}") from error
-    url = urlunsplit(parts._replace(query=urlencode(rest, quote_via=quote)))
+    # Put together by hand: urlunsplit leaves out the slashes of a URL without a host.
+    query = urlencode(rest, quote_via=quote)
+    url = f"{parts.scheme}://{parts.netloc}{parts.path}{f'?{query}' if query else ''}"
     _check_url(url)
     return _checked(found._replace(source=url, place=_url_place(url)))
 

@@ -59,8 +59,8 @@ class Rewrites:
         statement = (
             f"WITH {STANDS.format('')}, "
             "lives AS (INSERT INTO wf.life (name_key, life) SELECT %s, %s FROM good), "
-            "made AS (INSERT INTO wf.thread (name, name_key, life, lineage, epoch, current, branches, nested, created) "
-            "SELECT %s, %s, %s, lineage, 0, %s, %s, %s, %s FROM good RETURNING no), "
+            "made AS (INSERT INTO wf.thread (name, name_key, life, lineage, epoch, current, nested, created) "
+            "SELECT %s, %s, %s, lineage, 0, %s, %s, %s FROM good RETURNING no), "
             f"records AS (INSERT INTO wf.record (thread, {RECORD}) SELECT made.no, {RECORD} FROM made, wf.record "
             "WHERE thread = %s), "
             "branches AS (INSERT INTO wf.branch SELECT made.no, b.number, b.name, b.base, b.head "
@@ -69,7 +69,7 @@ class Rewrites:
             "SELECT no FROM made"
         )
         values = [*standing_values(number, tail.standing), key, life, name, key, life]
-        values += [source.current, source.branches, source.nested, created, number, number, number]
+        values += [source.current, source.nested, created, number, number, number]
         try:
             with db.transaction():
                 if not self.once(db, operation):

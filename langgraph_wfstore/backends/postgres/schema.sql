@@ -18,7 +18,6 @@ CREATE TABLE wf.thread (
   lineage bigint NOT NULL,
   epoch bigint NOT NULL,
   current integer NOT NULL,
-  branches integer NOT NULL,
   nested boolean NOT NULL,
   created bigint NOT NULL
 ) WITH (fillfactor = 70);

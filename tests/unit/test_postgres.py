@@ -1,0 +1,278 @@
+"""How a PostgreSQL store is opened: URLs, pools, connections, schemas, rights, versions; forks; what it prints."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from langgraph_wfstore import BackendUnavailableError, WfStore, WfStoreError, WfStoreSaver
+from langgraph_wfstore.backends.postgres import PostgresBackend, migration_sql
+from langgraph_wfstore.backends.postgres.options import Options, options_of
+from langgraph_wfstore.errors import IntegrityError
+from langgraph_wfstore.testing.contract import assert_sound
+from langgraph_wfstore.testing.sample_graphs import chat_graph
+
+_made = itertools.count(1)
+DEFAULTS = Options("wfstore", 16, 30.0, False)
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+@pytest.fixture
+def schema() -> str:
+    return f"unit{next(_made)}"
+
+
+def talk(saver: WfStoreSaver, text: str = "hello") -> None:
+    chat_graph(saver).invoke({"messages": [("user", text)]}, CONFIG)
+
+
+def run_sql(url: str, *statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as db:
+        for statement in statements:
+            db.execute(statement.encode())
+
+
+class TestOptions:
+    def test_our_parameters_are_taken_out_of_the_url_and_the_rest_stays(self):
+        found = options_of(
+            "postgresql://me:secret@host:5433/db?schema=agents&pool_size=3&timeout=2.5&prepare=1&sslmode=require",
+            DEFAULTS,
+        )
+        assert found[:4] == ("agents", 3, 2.5, True)
+        assert found.source == "postgresql://me:secret@host:5433/db?sslmode=require"
+        assert found.place == "postgresql://host:5433/db"
+
+    def test_settings_of_the_server_keep_their_spaces(self):
+        found = options_of("postgresql:///db?options=-c%20lock_timeout%3D100", DEFAULTS)
+        assert psycopg.conninfo.conninfo_to_dict(found.source)["options"] == "-c lock_timeout=100"
+
+    @pytest.mark.parametrize("wrong", ["pool_size=0", "pool_size=x", "timeout=0", "timeout=-1", "prepare=maybe"])
+    def test_values_that_cannot_be_are_refused_by_name(self, wrong):
+        with pytest.raises(ValueError, match=wrong.partition("=")[0] + "|could not convert|invalid literal"):
+            options_of(f"postgresql://host/db?{wrong}", DEFAULTS)
+
+    def test_an_unknown_parameter_is_named_and_the_password_is_not(self):
+        with pytest.raises(WfStoreError, match="poolsize") as raised:
+            options_of("postgresql://me:secret@host/db?poolsize=3", DEFAULTS)
+        assert "secret" not in str(raised.value)
+
+    @pytest.mark.parametrize("name", ["", "x" * 64, "a%s", "a\0b"])
+    def test_a_schema_needs_a_name(self, postgres_url, name):
+        with pytest.raises(ValueError, match="schema's name"):
+            PostgresBackend(postgres_url, schema=name)
+
+
+class TestOpening:
+    @pytest.mark.parametrize("name", ["agents", "Größe", 'with "quotes" and space', "wf.odd"])
+    def test_a_schema_of_ones_own(self, postgres_url, name):
+        backend = PostgresBackend(postgres_url, schema=name)
+        with WfStoreSaver(backend) as saver:
+            talk(saver)
+            assert_sound(saver, "t")
+        with psycopg.connect(postgres_url) as db:
+            found = db.execute("SELECT count(*) FROM information_schema.tables WHERE table_schema = %s", (name,))
+            assert found.fetchone() == (11,)
+
+    def test_a_pool_of_ones_own_is_used_and_stays_open(self, postgres_url, schema):
+        for autocommit in (True, False):
+            with ConnectionPool(
+                postgres_url, kwargs={"autocommit": autocommit}, min_size=1, max_size=2, open=True
+            ) as pool:
+                with WfStoreSaver(PostgresBackend(pool, schema=schema)) as saver:
+                    talk(saver, f"{autocommit}")
+                with pool.connection() as db:
+                    assert db.autocommit is autocommit
+                    assert db.execute("SELECT 1").fetchone() == (1,)
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 4
+
+    def test_a_pool_or_a_connection_opens_a_saver_as_a_url_does(self, postgres_url):
+        with ConnectionPool(postgres_url, open=True) as pool, WfStoreSaver(pool) as saver:
+            talk(saver)
+        with psycopg.connect(postgres_url, autocommit=True) as db, WfStoreSaver(db) as saver:
+            assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 2
+
+    def test_a_connection_serves_threads_one_after_the_other(self, postgres_url, schema):
+        with (
+            psycopg.connect(postgres_url, autocommit=True) as db,
+            WfStoreSaver(PostgresBackend(db, schema=schema)) as saver,
+        ):
+            graph = chat_graph(saver)
+            ids = [f"thread {n}" for n in range(6)]
+            running = [
+                threading.Thread(
+                    target=graph.invoke, args=({"messages": [("user", "x")]}, {"configurable": {"thread_id": name}})
+                )
+                for name in ids
+            ]
+            for each in running:
+                each.start()
+            for each in running:
+                each.join()
+            assert_sound(saver, *ids)
+
+    def test_a_connection_within_a_transaction_is_refused(self, postgres_url, schema):
+        with psycopg.connect(postgres_url) as db, pytest.raises(ValueError, match="autocommit"):
+            PostgresBackend(db, schema=schema)
+
+    def test_what_is_no_database_is_refused(self):
+        with pytest.raises(TypeError, match="opened by a path or a URL"):
+            WfStore.open(object())
+
+    def test_a_wrong_password_or_database_is_said_at_once(self, postgres_url):
+        with pytest.raises(BackendUnavailableError, match='database "nowhere" does not exist'):
+            WfStore.open(postgres_url.replace("/postgres", "/nowhere"))
+
+    def test_read_only_makes_nothing_and_writes_nothing(self, postgres_url, schema):
+        url = f"{postgres_url}?schema={schema}"
+        with pytest.raises(BackendUnavailableError, match=schema):
+            WfStore.open(url, read_only=True)
+        with psycopg.connect(postgres_url) as db:
+            assert db.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone() == (None,)
+        with WfStoreSaver(url) as saver:
+            talk(saver)
+        with WfStore.open(url, read_only=True) as store:
+            assert store.thread("t").verify().ok
+            with pytest.raises(BackendUnavailableError, match="reading only"):
+                store.delete_thread("t")
+
+    def test_a_closed_store_says_so(self, postgres_url, schema):
+        saver = WfStoreSaver(f"{postgres_url}?schema={schema}")
+        saver.close()
+        saver.close()
+        with pytest.raises(BackendUnavailableError, match="closed"):
+            saver.get_tuple(CONFIG)
+
+    def test_normal_is_lazy_about_the_servers_disk_and_full_is_not(self, postgres_url, schema, monkeypatch):
+        seen: dict[str, list[bool]] = {}
+        for synchronous in ("normal", "full"):
+            with WfStore.open(f"{postgres_url}?schema={schema}{synchronous}", synchronous=synchronous) as store:
+                statements: list[str] = []
+                backend: Any = store.backend
+                statement = backend._appends._statement
+                backend._appends._statement = lambda batch, s=statement, to=statements: (
+                    to.append(s(batch)[0]) or s(batch)
+                )
+                talk(WfStoreSaver(store))
+                seen[synchronous] = ["synchronous_commit" in each for each in statements]
+        assert all(seen["normal"])
+        assert not all(seen["full"])  # notes of capture may be lazy, states are not
+
+
+class TestSchema:
+    def test_many_that_start_at_once_make_one_store(self, postgres_url, schema):
+        url = f"{postgres_url}?schema={schema}"
+        secrets: list[bytes] = []
+        errors: list[BaseException] = []
+
+        def start() -> None:
+            try:
+                with WfStore.open(url) as store:
+                    secrets.append(store.backend.store_secret)
+            except BaseException as error:  # noqa: BLE001  # looked at below
+                errors.append(error)
+
+        running = [threading.Thread(target=start) for _ in range(12)]
+        for each in running:
+            each.start()
+        for each in running:
+            each.join()
+        assert not errors
+        assert len(secrets) == 12 and len(set(secrets)) == 1
+
+    def test_the_printed_sql_makes_tables_that_a_user_without_rights_can_use(self, postgres_url, schema):
+        command = [sys.executable, "-m", "langgraph_wfstore.backends.postgres", "--schema", schema]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert printed == migration_sql(schema)
+        role = f"role_{schema}"
+        run_sql(
+            postgres_url,
+            f"CREATE ROLE {role} LOGIN",
+            "REVOKE CREATE ON DATABASE postgres FROM PUBLIC",
+        )
+        as_role = postgres_url.replace("wfstore@", f"{role}@")
+        with pytest.raises(BackendUnavailableError, match=r"python -m langgraph_wfstore\.backends\.postgres"):
+            WfStore.open(f"{as_role}?schema={schema}")
+        run_sql(
+            postgres_url,
+            printed,
+            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
+        )
+        with WfStoreSaver(f"{as_role}?schema={schema}") as saver:
+            talk(saver)
+            saver.copy_thread("t", "copy")
+            saver.delete_thread("t")
+            assert_sound(saver, "copy")
+            # What only the owner may do is not passed over in silence.
+            with pytest.raises(BackendUnavailableError, match="owner of the tables"):
+                saver.store.thread("copy").redact(channels=["messages"])
+            with pytest.raises(BackendUnavailableError, match="owner of the tables"):
+                saver.store.compact()
+            assert saver.store.thread("copy").verify().redacted > 0
+
+    def test_a_newer_version_and_a_foreign_table_are_refused(self, postgres_url, schema):
+        url = f"{postgres_url}?schema={schema}"
+        WfStore.open(url).close()
+        run_sql(postgres_url, f"UPDATE {schema}.store SET value = '\\x39' WHERE name = 'version'")
+        with pytest.raises(WfStoreError, match="version 9"):
+            WfStore.open(url)
+        run_sql(
+            postgres_url,
+            f"DROP SCHEMA {schema} CASCADE",
+            f"CREATE SCHEMA {schema}",
+            f"CREATE TABLE {schema}.store (x int)",
+        )
+        with pytest.raises(WfStoreError, match="not ours"):
+            WfStore.open(url)
+
+    def test_a_lost_secret_is_damage(self, postgres_url, schema):
+        url = f"{postgres_url}?schema={schema}"
+        WfStore.open(url).close()
+        run_sql(postgres_url, f"DELETE FROM {schema}.store WHERE name = 'secret'")
+        with pytest.raises(IntegrityError, match="secret"):
+            WfStore.open(url)
+
+
+class TestForks:
+    def test_a_forked_child_uses_connections_of_its_own(self, postgres_url, schema):
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            talk(saver, "of the parent")
+            read, write = os.pipe()
+            pid = os.fork()
+            if not pid:
+                try:
+                    talk(saver, "of the child")
+                    os.write(write, b"done")
+                finally:
+                    os._exit(0)
+            os.close(write)
+            assert os.read(read, 10) == b"done"
+            os.waitpid(pid, 0)
+            talk(saver, "of the parent again")
+            assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 6
+            assert_sound(saver, "t")
+
+
+class TestTidying:
+    def test_compact_gives_bytes_back_and_forgets_old_operations(self, postgres_url, schema):
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            for number in range(30):
+                talk(saver, f"{number} " + "x" * 2000)
+            saver.copy_thread("t", "copy")
+            saver.delete_thread("t")
+            saver.delete_thread("copy")
+            run_sql(postgres_url, f"UPDATE {schema}.operation SET made = now() - interval '2 days'")
+            before = saver.store.stats()["file_bytes"]
+            saver.store.compact()
+            assert saver.store.stats()["file_bytes"] < before / 2
+            with psycopg.connect(postgres_url) as db:
+                assert db.execute(f"SELECT count(*) FROM {schema}.operation".encode()).fetchone() == (0,)
