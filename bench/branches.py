@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_wfstore import WfStore
-from langgraph_wfstore.putting import CheckpointInput
+from langgraph_wfstore.appending.inputs import CheckpointInput
 from langgraph_wfstore.thread import Thread
 
 BRANCHES, LENGTH, TIMES = 500, 20, 7

@@ -5,7 +5,7 @@ graph = builder.compile(checkpointer=WfStoreSaver("agent.db"))
 """
 
 from .cost import CostReport
-from .diff import Diff
+from .diff.diff import Diff
 from .errors import (
     ArtifactError,
     BackendUnavailableError,
@@ -22,17 +22,17 @@ from .errors import (
     UnsupportedValueError,
     WfStoreError,
 )
-from .infos import CallInfo, RunInfo, StepInfo
-from .lineage import Lineage
-from .merge import Merge
-from .merging import Conflict
+from .lineage.lineage import Lineage
+from .merge.merge import Merge
+from .merge.merging import Conflict
 from .prices import Price, PriceTable
-from .prune_report import PrunedThread, PruneReport
 from .redacted import Redacted
-from .redaction import RedactReport
+from .redaction.redacting import RedactReport
+from .retention.prune_report import PrunedThread, PruneReport
 from .saver import WfStoreSaver
 from .store import ThreadInfo, WfStore
 from .thread import CheckpointInfo, Thread
+from .tracing.infos import CallInfo, RunInfo, StepInfo
 from .verify import Problem, VerifyReport
 
 __version__ = "0.1.0"

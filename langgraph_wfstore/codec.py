@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .canonical import hex_id
-from .collector import collector_paused_for
-from .elements import Known, Leaf, Masked
 from .errors import DecodeError, UnsupportedValueError, WfStoreError
-from .lists import FLAG_BITS, FLAGS, get_varint, put_varint
-from .masks import is_message, read_mask
-from .memo import Memo
-from .shelf import Shelf
+from .values.collector import collector_paused_for
+from .values.elements import Known, Leaf, Masked
+from .values.lists import FLAG_BITS, FLAGS, get_varint, put_varint
+from .values.masks import is_message, read_mask
+from .values.memo import Memo
+from .values.shelf import Shelf
 
 ELEMENT, CHUNK, PACK = 0, 1, 2
 SMALL_ELEMENT = 64  # bytes; smaller elements that are no messages share a pack

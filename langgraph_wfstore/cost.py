@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
-from .infos import CallInfo, RunInfo, StepInfo
 from .prices import GenaiPrices, Pricer
 from .records import Usage
-from .traces import Trace
+from .tracing.infos import CallInfo, RunInfo, StepInfo
+from .tracing.traces import Trace
 
 By = Literal["step", "node", "model", "tool", "run", "branch"]
 

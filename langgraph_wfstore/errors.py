@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .merging import Conflict
+    from .merge.merging import Conflict
 
 
 class WfStoreError(Exception):

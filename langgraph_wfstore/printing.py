@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cost import CostLine, CostReport
-    from .lineage import Lineage, Link
+    from .lineage.lineage import Lineage, Link
 
 _HEADINGS = ("models", "tools", "input", "cached", "output", "thought", "seconds", "cost")
 _TEXT = 60  # characters of a content

@@ -247,7 +247,7 @@ class CallRecord(NamedTuple):
         parameters: what a model was asked with besides the messages.
         tools: the definitions of the tools that a model could call.
         input: messages, prompt or arguments, as they were given.
-        content: keyed digest of the normalised input; see normal.py.
+        content: keyed digest of the normalised input; see tracing/normal.py.
     """
 
     call_id: str

@@ -9,30 +9,24 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import pruning, retention
+from .appending.inputs import CheckpointInput, WritesInput
+from .appending.putting import EncodedCheckpoint, encode_checkpoint, encode_writes, plan_checkpoint, plan_writes
 from .arguments import check_limit, checked_thread_id
 from .backends import open_backend
 from .backends.base import Backend, Tail
-from .branches import branch_named
+from .branching.branches import branch_named
 from .canonical import hex_id
 from .codec import Codec, Encoded, Serializer
 from .errors import IntegrityError
-from .floor import floor_of, set_floor
-from .lookup import kept, latest, load_needs, outline_of
-from .metadata import Filter
-from .objects import new_secret
-from .prune_report import PruneReport
-from .putting import (
-    CheckpointInput,
-    EncodedCheckpoint,
-    WritesInput,
-    encode_checkpoint,
-    encode_writes,
-    plan_checkpoint,
-    plan_writes,
-)
-from .reading import StoredCheckpoint
-from .views import Views
+from .retention import pruning
+from .retention import verbs as retention
+from .retention.floor import floor_of, set_floor
+from .retention.prune_report import PruneReport
+from .threads.lookup import kept, latest, load_needs, outline_of
+from .threads.metadata import Filter
+from .threads.views import Views
+from .values.objects import new_secret
+from .values.reading import StoredCheckpoint
 
 if TYPE_CHECKING:
     from .thread import Thread
@@ -297,7 +291,7 @@ class WfStore:
         Raises:
             BranchNotFoundError: the thread has no such branch.
         """
-        from .listing import history
+        from .threads.listing import history
 
         return history(self.views, thread_id, namespace, codec, before, wanted, limit, branch)
 

@@ -7,26 +7,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from . import branching, retention, verify
-from .ancestry import places
+from . import verify
 from .arguments import check_limit, checked_branch_name
-from .branching import BranchInfo
+from .branching import verbs as branching
+from .branching.verbs import BranchInfo
 from .canonical import hex_id, utf8
 from .cost import CostReport
 from .cost import report as cost_report
-from .diff import Diff
-from .diffing import diff
+from .diff.diff import Diff
+from .diff.diffing import diff
 from .errors import CheckpointNotFoundError
-from .impact import impact
-from .infos import CallInfo, RunInfo, StepInfo, checked_kind
-from .lineage import Lineage
-from .merge import Merge, merge
-from .merging import Resolve
+from .lineage.impact import impact
+from .lineage.lineage import Lineage
+from .lineage.why import why
+from .merge.merge import Merge, merge
+from .merge.merging import Resolve
 from .prices import Pricer
-from .reading import StoredCheckpoint
-from .redaction import RedactReport, redact, selection_of
-from .traces import Traces
-from .why import why
+from .redaction.redacting import RedactReport, redact, selection_of
+from .retention import verbs as retention
+from .threads.ancestry import places
+from .tracing.infos import CallInfo, RunInfo, StepInfo, checked_kind
+from .tracing.traces import Traces
+from .values.reading import StoredCheckpoint
 
 if TYPE_CHECKING:
     from .store import WfStore

@@ -37,7 +37,7 @@ class Capabilities:
 class ObjectRow(NamedTuple):
     """One object: `form` is OBJECT, LIST, MAP or REDACTED; `nonce` is None where the lineage's secret gives it.
 
-    Of a redacted object number and id are left; `tag` is empty, `nonce` None, and `data` a mask (masks.py).
+    Of a redacted object number and id are left; `tag` is empty, `nonce` None, and `data` a mask (values/masks.py).
     """
 
     number: int

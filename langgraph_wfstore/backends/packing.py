@@ -12,7 +12,7 @@ from importlib.resources import files
 import zstandard
 
 from ..errors import IntegrityError
-from ..lists import get_varint, put_varint
+from ..values.lists import get_varint, put_varint
 
 RAW, ZSTD, ZSTD_DICTIONARY_1 = 0, 1, 2
 _SMALL = 80  # bytes; below it, compressing saves less than it costs

@@ -13,8 +13,6 @@ from typing import Any
 
 from ..errors import BackendUnavailableError, IntegrityError
 from .base import (
-    RUN,
-    SKELETON,
     Append,
     BranchRow,
     Capabilities,
@@ -27,22 +25,21 @@ from .base import (
     ThreadRow,
     claimed,
 )
-from .packing import pack, unpack
+from .packing import unpack
 from .sqlite_append import (
     CREATE_LEASE,
-    INSERT_THREAD,
     LAST,
     OBJECTS,
     RECORD,
     Appends,
     lease_of,
-    looked_up,
     lookup,
     packed,
     standing,
 )
 from .sqlite_connection import Connections
 from .sqlite_queue import WriteQueue
+from .sqlite_rewrite import copied, rewritten
 
 _THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
 _WHERE = frozenset({"source", "step", "run", "branch", "within"})
@@ -268,42 +265,7 @@ class SqliteBackend:
         return self._queue.put(packed(batch))
 
     def copy(self, tail: Tail, name: bytes, life: int, created: int) -> None:
-        source = tail.row
-        assert source.number is not None
-
-        def work(db: sqlite3.Connection) -> bool:
-            if standing(db, source.number or 0) != tail.standing:
-                return False
-            try:
-                number = db.execute(
-                    INSERT_THREAD,
-                    (
-                        name,
-                        self._name_key(name),
-                        life,
-                        source.lineage,
-                        source.current,
-                        source.branches,
-                        source.nested,
-                        created,
-                    ),
-                ).lastrowid
-            except sqlite3.IntegrityError:
-                return False
-            low = (source.number or 0) << 32
-            db.execute(
-                f"INSERT INTO record({RECORD}) SELECT key - ?1 + ?2, {RECORD.removeprefix('key, ')} "
-                "FROM record WHERE key BETWEEN ?1 AND ?3",
-                (low, (number or 0) << 32, low | LAST),
-            )
-            db.execute(
-                "INSERT INTO branch SELECT ?, number, name, base, head FROM branch WHERE thread = ?",
-                (number, source.number),
-            )
-            db.execute("INSERT INTO link SELECT ?, link, seq FROM link WHERE thread = ?", (number, source.number))
-            return True
-
-        self._queue.run(work)
+        self._queue.run(lambda db: copied(db, tail, name, self._name_key(name), life, created))
 
     def claim(self, name: bytes, holder: bytes, ttl: int) -> LeaseRow:
         key = self._name_key(name)
@@ -355,16 +317,7 @@ class SqliteBackend:
         self._queue.run(work)
 
     def rewrite(self, change: Rewrite) -> None:
-        def work(db: sqlite3.Connection) -> bool:
-            kin = {r[0] for r in db.execute("SELECT no FROM thread WHERE lineage = ?", (change.lineage,))}
-            if kin != set(change.expect):
-                return False
-            if any(standing(db, number) != expected for number, expected in change.expect.items()):
-                return False
-            self._rewrite(db, change)
-            return True
-
-        self._queue.run(work, erase=True)
+        self._queue.run(lambda db: rewritten(db, change), erase=True)
         if change.secret is not None:
             self._leave_nothing_behind()
 
@@ -379,44 +332,6 @@ class SqliteBackend:
                 f"the content was removed from the tables of {self.path}, but old bytes of it may still be in free "
                 f"space or in the write-ahead log ({why}). Call store.compact() when nobody else uses the file"
             )
-
-    @staticmethod
-    def _rewrite(db: sqlite3.Connection, change: Rewrite) -> None:
-        place = change.lineage << 32
-        db.executemany(
-            f"INSERT OR REPLACE INTO record({RECORD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [(thread << 32 | r[0], *r[1:4], pack(r[4]), *r[5:16]) for thread, r in change.records],
-        )
-        emptied = [(thread, r.seq) for thread, r in change.records if r.kind >= RUN and r.state == SKELETON]
-        db.executemany("DELETE FROM link WHERE thread = ? AND seq = ?", emptied)
-        db.executemany("DELETE FROM object WHERE key = ?", [(place | n,) for n in change.drop_objects])
-        db.executemany(
-            "UPDATE object SET id = ?, form = ?, tag = ?, nonce = ?, data = ?, lookup = ? WHERE key = ?",
-            [(*o[1:5], pack(o[5]), looked_up(o), place | o[0]) for o in change.replace_objects],
-        )
-        db.executemany(
-            "UPDATE object SET nonce = ? WHERE key = ?", [(nonce, place | number) for number, nonce in change.nonces]
-        )
-        if change.secret is not None:
-            db.execute("UPDATE lineage SET secret = ? WHERE no = ?", (change.secret, change.lineage))
-        for thread, rows in change.heads.items():
-            db.executemany("INSERT OR REPLACE INTO branch VALUES (?,?,?,?,?)", [(thread, *b) for b in rows])
-        if change.drop_thread is not None:
-            gone = change.drop_thread
-            db.execute("DELETE FROM record WHERE key BETWEEN ? AND ?", (gone << 32, gone << 32 | LAST))
-            db.execute("DELETE FROM branch WHERE thread = ?", (gone,))
-            db.execute("DELETE FROM link WHERE thread = ?", (gone,))
-            if change.tombstone is not None:
-                db.execute(
-                    "INSERT INTO tombstone SELECT name_key, ?, ? FROM thread WHERE no = ?",
-                    (*change.tombstone[1:], gone),
-                )
-            db.execute("DELETE FROM thread WHERE no = ?", (gone,))
-        db.execute("UPDATE thread SET epoch = epoch + 1 WHERE lineage = ?", (change.lineage,))
-        db.execute("UPDATE lineage SET epoch = epoch + 1 WHERE no = ?", (change.lineage,))
-        if not db.execute("SELECT 1 FROM thread WHERE lineage = ?", (change.lineage,)).fetchone():
-            db.execute("DELETE FROM object WHERE key BETWEEN ? AND ?", (place, place | LAST))
-            db.execute("DELETE FROM lineage WHERE no = ?", (change.lineage,))
 
     # ------------------------------------------------------------------ the whole store
 

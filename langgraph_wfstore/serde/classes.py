@@ -23,7 +23,7 @@ from langgraph_wfstore.redacted import Redacted
 
 
 class Code(IntEnum):
-    """The msgpack ext codes of format `wf1`; serde.py says what each payload is. A number is never given again."""
+    """The msgpack ext codes of format `wf1`; serde/__init__.py has the payloads. A number is never given again."""
 
     BIG_INT = 16
     RAW_STR = 17

@@ -10,9 +10,9 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.types import Interrupt
 
 from langgraph_wfstore.canonical import from_text
-from langgraph_wfstore.masks import SNAPSHOT, kept_counters
 from langgraph_wfstore.redacted import MARK, TEXT, Redacted
 from langgraph_wfstore.serde.classes import KNOWN
+from langgraph_wfstore.values.masks import SNAPSHOT, kept_counters
 
 _MESSAGES: Final = {
     f"{cls.__module__}.{cls.__qualname__}": cls for cls in KNOWN.values() if issubclass(cls, BaseMessage)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langgraph.types import Command
 
-from langgraph_wfstore.ancestry import places
-from langgraph_wfstore.branching import BranchInfo
+from langgraph_wfstore.branching.verbs import BranchInfo
 from langgraph_wfstore.errors import BranchNotFoundError, CheckpointNotFoundError, ConflictError
+from langgraph_wfstore.threads.ancestry import places
 
 from .api import Api
 from .contract import Contract, DurabilityContract, Reopen, assert_sound

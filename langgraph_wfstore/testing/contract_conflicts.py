@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from langgraph_wfstore.appending.leases import Lease
 from langgraph_wfstore.errors import ConflictError
-from langgraph_wfstore.leases import Lease
 
 from .api import PATIENCE, Api, within
 from .contract import Contract, Reopen, assert_sound
@@ -161,9 +161,9 @@ class ConflictsContract(Contract):
                 each = api.on(writer)
                 barrier.wait(PATIENCE)  # noqa: B023  # the threads end within the round
                 try:
-                    outcomes.append(id_of(each.put(start, checkpoint_of({"n": 1}), metadata_of(1))))  # noqa: B023
+                    outcomes.append(id_of(each.put(start, checkpoint_of({"n": 1}), metadata_of(1))))  # noqa: B023  # as above
                 except ConflictError:
-                    outcomes.append("refused")  # noqa: B023
+                    outcomes.append("refused")  # noqa: B023  # as above
 
             threads = [threading.Thread(target=go_on, args=(writer,), daemon=True) for writer in writers]
             for thread in threads:

@@ -13,9 +13,9 @@ from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
-from langgraph_wfstore.comparing import applied
-from langgraph_wfstore.diff import ChannelChange, Diff, Side
-from langgraph_wfstore.diff_values import ElementChange, Unreadable
+from langgraph_wfstore.diff.comparing import applied
+from langgraph_wfstore.diff.diff import ChannelChange, Diff, Side
+from langgraph_wfstore.diff.values import ElementChange, Unreadable
 from langgraph_wfstore.errors import DecodeError
 from langgraph_wfstore.prices import PriceTable
 

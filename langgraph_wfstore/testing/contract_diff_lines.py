@@ -205,7 +205,7 @@ class DiffCostContract(Contract):
     def test_lines_that_alternate_are_read_once(
         self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("langgraph_wfstore.diff_lines._LARGEST_PAGE", 16)
+        monkeypatch.setattr("langgraph_wfstore.diff.lines._LARGEST_PAGE", 16)
         start = put_chain(api, 1)[0]
         at = [start] * 20
         for number in range(30):

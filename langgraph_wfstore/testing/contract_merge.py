@@ -19,7 +19,7 @@ from langgraph_wfstore.errors import (
     MergeConflictError,
     ThreadNotFoundError,
 )
-from langgraph_wfstore.merge import Merge
+from langgraph_wfstore.merge.merge import Merge
 
 from .api import Api
 from .contract import Contract, Reopen, assert_sound

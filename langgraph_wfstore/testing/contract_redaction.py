@@ -12,8 +12,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
 from langgraph_wfstore import CallNotFoundError, Lineage, Redacted, ThreadNotFoundError
-from langgraph_wfstore.parts import parts
 from langgraph_wfstore.redacted import TEXT, is_redacted
+from langgraph_wfstore.redaction.parts import parts
 
 from .api import Api
 from .contract import Contract, Reopen, assert_sound

@@ -19,8 +19,8 @@ from ..records import (
     StepRecord,
     WriteRecord,
 )
-from ..statement import Part, stated, statement
-from ..view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
+from ..retention.statement import Part, stated, statement
+from ..threads.view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
 from .branches import BranchReplay
 from .merges import check_merges
 from .objects import check_objects

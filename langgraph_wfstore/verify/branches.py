@@ -8,7 +8,7 @@ from ..backends.base import CHECKPOINT, KEPT, BranchRow, RecordRow, Tail
 from ..canonical import utf8
 from ..format import Record
 from ..records import BranchRecord, LabelRecord, SwitchRecord
-from ..view import MAIN, Entry
+from ..threads.view import MAIN, Entry
 
 
 class BranchReplay:

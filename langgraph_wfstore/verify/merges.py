@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..backends.base import CHECKPOINT, RecordRow
 from ..canonical import hex_id
 from ..records import MergeRecord
-from ..view import Entry, Made, anchor_of
+from ..threads.view import Entry, Made, anchor_of
 
 Add = Callable[[str, str], None]
 

@@ -8,12 +8,12 @@ from ..backends.base import KEPT, LIST, MAP, OBJECT, REDACTED, SKELETON, Backend
 from ..canonical import hex_id
 from ..errors import WfStoreError
 from ..format import OF_OBJECT, refs_of
-from ..lists import apply_splice, base_of, list_id, unpack_numbers
-from ..masks import read_mask
-from ..objects import map_id, nonce_for
-from ..reading import checked_leaf, map_numbers, of_form
-from ..statement import Part
-from ..view import Made
+from ..retention.statement import Part
+from ..threads.view import Made
+from ..values.lists import apply_splice, base_of, list_id, unpack_numbers
+from ..values.masks import read_mask
+from ..values.objects import map_id, nonce_for
+from ..values.reading import checked_leaf, map_numbers, of_form
 
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
 _UNREAD = 10_000

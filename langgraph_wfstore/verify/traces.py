@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..appending.trace import links_of
 from ..backends.base import CALL, END, RUN, STEP, Backend, Tail
 from ..records import CallRecord, EndRecord, RunRecord, StepRecord
-from ..trace import links_of
-from ..view import Made
+from ..threads.view import Made
 
 TRACES = (RUN, STEP, CALL, END)
 Add = Callable[[str, str], None]

@@ -18,7 +18,7 @@ from langgraph_wfstore.backends.sqlite_queue import Ticket, WriteQueue
 from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
-from langgraph_wfstore.views import Views
+from langgraph_wfstore.threads.views import Views
 
 WRITERS = 12
 

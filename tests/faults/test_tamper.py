@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tampering
+from tampered_store import build
 
 from langgraph_wfstore import WfStoreSaver
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
@@ -79,7 +80,7 @@ def test_only_what_leaves_a_store_that_could_be_as_it_is_needs_a_kept_head(found
 
 
 def test_every_column_and_every_kind_of_row_was_tampered_with(found: tampering.Report, tmp_path: Path) -> None:
-    tampering.build(tmp_path / "fresh.db")
+    build(tmp_path / "fresh.db")
     columns = tampering.Rows.read(tmp_path / "fresh.db").columns
     assert found.touched == {(table, column) for table, names in columns.items() for column in (*names, "*")}
     for table, kinds in ROW_KINDS.items():

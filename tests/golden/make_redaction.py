@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import golden_threads
 import make_golden
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.types import Interrupt
 
-from langgraph_wfstore import canonical, format, masks
+from langgraph_wfstore import canonical, format
 from langgraph_wfstore.records import Kind, RemovalRecord
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.values import masks
 
 HERE = Path(__file__).parent
 VECTORS, FILE = HERE / "redaction.json", HERE / "redaction-v1.db"
@@ -75,15 +77,15 @@ def build(store: WfStore) -> None:
             "kept": [f"kept {n} " + "k" * 80 for n in range(10 + number)],
             "log": f"{SECRET} {number}",
         }
-        make_golden._put(store, thread, number, number - 1 or None, state)
-        make_golden._write(store, thread, number, "task", (0, "log", f"{SECRET} {number}"), (1, "kept", [number]))
+        golden_threads.put(store, thread, number, number - 1 or None, state)
+        golden_threads.write(store, thread, number, "task", (0, "log", f"{SECRET} {number}"), (1, "kept", [number]))
     store.thread(thread).redact(messages=["h3"], reason="größe \ud800")
     store.copy_thread(thread, "copy")
     store.thread("copy").redact(channels=["small", "run", "log", "map"])
-    make_golden._put(store, thread, 5, 4, {"messages": [HumanMessage(f"{SECRET} again", id="h3")], "kept": ["kept"]})
+    golden_threads.put(store, thread, 5, 4, {"messages": [HumanMessage(f"{SECRET} again", id="h3")], "kept": ["kept"]})
     store.thread(thread).create_branch("kept", "c0002")
     store.prune([thread])
-    make_golden._put(store, "copy", 6, 4, {"kept": [f"kept {n} " + "k" * 80 for n in range(12)]})
+    golden_threads.put(store, "copy", 6, 4, {"kept": [f"kept {n} " + "k" * 80 for n in range(12)]})
 
 
 def vectors() -> dict[str, Any]:

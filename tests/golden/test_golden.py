@@ -17,15 +17,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import golden_threads
 import independent_verifier as other
 import make_golden
 import pytest
+from noticing import assert_both_notice
 
-from langgraph_wfstore import canonical, format, lists, normal, objects, trace, view
+from langgraph_wfstore import canonical, format
+from langgraph_wfstore.appending import trace
 from langgraph_wfstore.backends import packing
-from langgraph_wfstore.errors import ConflictError, IntegrityError
+from langgraph_wfstore.errors import IntegrityError
 from langgraph_wfstore.records import CallRecord, EndRecord, Kind, Ref, SealRecord
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.threads import view
+from langgraph_wfstore.tracing import normal
+from langgraph_wfstore.values import lists, objects
 
 V = json.loads(make_golden.VECTORS.read_text("utf-8"))
 BODIES = make_golden.BODIES
@@ -310,7 +316,7 @@ class TestFile:
             asked = store.get("chat", "", "c0012", store.codec).checkpoint
             assert asked is not None and ("ask", "__resume__", ["no", "yes"]) in asked.writes
             plain = store.get("plain", "", "c0020", store.codec).checkpoint
-            assert plain is not None and plain.values["state"]["name"] == "größe \ud800 " + make_golden.PAIR
+            assert plain is not None and plain.values["state"]["name"] == "größe \ud800 " + golden_threads.PAIR
             assert plain.values["numbers"] == list(range(420)) and plain.values["small"] == [
                 {"n": n} for n in range(50)
             ]
@@ -327,15 +333,15 @@ class TestFile:
                 ("died \ud800", "open", "kept-step"),
             ]
             assert (runs[0].input, runs[0].description) == ({"question": "kept"}, {"nodes": ["agent"]})
-            assert (runs[0].started, runs[0].seconds, runs[0].unattributed) == (make_golden.BEGAN, 11 / 1e9, 1)
+            assert (runs[0].started, runs[0].seconds, runs[0].unattributed) == (golden_threads.BEGAN, 11 / 1e9, 1)
             assert [(step.step_id, step.status, step.attempt) for step in steps] == [
                 ("kept-step", "ok", 1),
                 ("kept-asking", "interrupted", 0),
                 ("died-step", "open", 1),
             ]
             assert [call.call_id for call in calls] == ["kept-model-0", "kept-model-1", "kept-look"]
-            assert [call.input for call in calls] == [*(make_golden.TALK[:n] for n in (20, 22)), {"at": "größe"}]
-            assert calls[1].output == make_golden.TALK[22] and calls[1].content != calls[0].content
+            assert [call.input for call in calls] == [*(golden_threads.TALK[:n] for n in (20, 22)), {"at": "größe"}]
+            assert calls[1].output == golden_threads.TALK[22] and calls[1].content != calls[0].content
             assert calls[0].usage is not None and calls[0].usage == (120, 7, 0, None, None, 2**60, None, None)
             assert calls[2].error == ("ValueError", "nothing there \ud800")
             asked_by = store.thread(thread_id).traces.linked([trace.link("tool", "look-1")])
@@ -364,123 +370,29 @@ class TestFile:
 
     def test_it_takes_new_runs(self, golden):
         with WfStore.open(golden) as store:
-            run = trace.Note(make_golden.run_record("new"))
-            make_golden.keep(store, "traced", run)
+            run = trace.Note(golden_threads.run_record("new"))
+            golden_threads.keep(store, "traced", run)
             report = store.thread("traced").verify(expect_head=V["file"]["traced"]["head"])
             assert (report.ok, report.unsealed) == (True, 3)
-            make_golden.keep(store, "traced", make_golden.end_note(run, 1), run="new")
+            golden_threads.keep(store, "traced", golden_threads.end_note(run, 1), run="new")
             assert store.thread("traced").verify().unsealed == 0
         found = other.verify(golden)
         assert found["traced"].ok and found["traced"].unsealed == 0
 
     def test_it_takes_new_checkpoints(self, golden):
         with WfStore.open(golden) as store:
-            make_golden._put(store, "plain", 50, 31, {"none": "new"})
+            golden_threads.put(store, "plain", 50, 31, {"none": "new"})
             assert store.thread("plain").verify(expect_head=V["file"]["plain"]["head"]).ok
         assert all(report.ok for report in other.verify(golden).values())
 
     @pytest.mark.parametrize("url", [":memory:", "file"])
     def test_the_same_operations_give_the_same_head(self, url, tmp_path):
         with WfStore.open(
-            tmp_path / "again.db" if url == "file" else url, lineage_secret=make_golden.secrets().__next__
+            tmp_path / "again.db" if url == "file" else url, lineage_secret=golden_threads.secrets().__next__
         ) as store:
-            make_golden.build(store)
+            golden_threads.build(store)
             for thread_id in ("plain", "traced"):
                 assert store.thread(thread_id).head == V["file"][thread_id]["head"]
-
-
-class TestMerged:
-    """Merges: a thread that the golden file does not have."""
-
-    @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
-        path = tmp_path / "merged.db"
-        with WfStore.open(path, lineage_secret=make_golden.secrets().__next__) as store:
-            make_golden.build_merged(store)
-        return path
-
-    def test_the_same_operations_give_the_same_head(self, path):
-        with (
-            WfStore.open(":memory:", lineage_secret=make_golden.secrets().__next__) as memory,
-            WfStore.open(path) as file,
-        ):
-            make_golden.build_merged(memory)
-            for store in (memory, file):
-                assert store.threads()[0].records == V["merged"]["records"]
-                assert store.thread("merged").verify(expect_head=V["merged"]["head"]).problems == ()
-                assert store.thread("merged").head == V["merged"]["head"]
-
-    def test_a_merge_goes_on_from_the_head_of_its_branch_or_is_refused(self, path):
-        with WfStore.open(path) as store:
-            before = store.threads()
-            with pytest.raises(ConflictError, match="head of no branch"):
-                make_golden._merge(store, 12, 10, 7, base=None, branch="main")
-            assert store.threads() == before
-
-    def test_both_verifiers_find_it_sound(self, path):
-        found = other.verify(path)["merged"]
-        assert (found.problems, found.head, found.unsealed) == ([], V["merged"]["head"], 0)
-
-    def test_its_second_parents_come_back(self, path):
-        with WfStore.open(path) as store:
-            merged = {c.checkpoint_id: c.merged for c in store.thread("merged").checkpoints() if c.merged}
-        assert merged == {"c0005": "c0004", "c0007": "c0005", "c0008": "c0006", "c0010": "c0009"}
-
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            {"parent": 11},
-            {"parent": 8, "base": 4},
-            {"base": 7},
-            {"base": 10},
-            {"parent": bytes(32)},
-            {"base": bytes(32)},
-        ],
-        ids=str,
-    )
-    def test_what_must_not_follow_is_noticed_by_both_verifiers(self, wrong, tmp_path, monkeypatch):
-        """Merge records that are what their ids say, and yet cannot be."""
-        path = tmp_path / "wrong.db"
-        with WfStore.open(path) as store:
-            make_golden.build_merged(store)
-            view = store.views.of("merged")
-
-            def name(of: Any) -> Any:
-                entry = None if isinstance(of, bytes) else view.entry(store.backend, "", f"c{of:04d}")
-                return of if entry is None or entry.row is None else entry.row.id
-
-            with view.lock:
-                store.views.refresh(view)
-                asked = {key: name(value) for key, value in {"parent": 7, "base": 6, **wrong}.items()}
-            merged = make_golden.Merged("c0007", asked["parent"], asked["base"])
-            make_golden._put(store, "merged", 12, 11, {"state": 12}, merged=merged, branch="main")
-            ours = store.thread("merged").verify()
-        theirs = other.verify(path)["merged"]
-        if wrong == {"parent": 8, "base": 4}:  # an ancestor of its own: it can be, but is not where `within` leads
-            assert len(ours.problems) == 1 and "within" in str(ours.problems[0])
-        assert len(ours.problems) >= 1 and theirs.problems
-
-    @pytest.mark.parametrize(
-        "what",
-        [
-            "UPDATE record SET within = NULL WHERE kind = 10 AND key & 255 = {last}",
-            "UPDATE record SET anchor = 5 WHERE kind = 10 AND key & 255 = {last}",
-            "UPDATE record SET source = 'loop' WHERE kind = 10 AND key & 255 = {last}",
-            "UPDATE record SET refs = x'01' WHERE kind = 10 AND key & 255 = {last}",
-            "UPDATE record SET state = 2 WHERE kind = 10 AND key & 255 = {last}",
-            "UPDATE record SET kind = 6 WHERE kind = 10 AND key & 255 = {last}",
-            "DELETE FROM record WHERE kind = 10 AND key & 255 = {last}",
-        ],
-    )
-    def test_both_verifiers_notice_a_change(self, what, path):
-        with sqlite3.connect(path) as db:
-            db.execute("PRAGMA journal_mode = DELETE")
-            last = db.execute("SELECT max(key) & 255 FROM record WHERE kind = 10").fetchone()[0]
-            assert db.execute(what.format(last=last)).rowcount == 1
-        db.close()
-        assert not other.verify(path)["merged"].ok
-        with WfStore.open(path) as store:
-            assert not store.thread("merged").verify().ok
 
 
 def _kept(store: WfStore, name: str) -> trace.Note:
@@ -495,22 +407,24 @@ def _wrong_end(begin: str, **fields: Any) -> Callable[[WfStore], None]:
     """Add an end of what begins in the golden file, with other fields than it has to have."""
 
     def add(store: WfStore) -> None:
-        note = make_golden.end_note(_kept(store, begin), 99)
-        make_golden.keep(store, "traced", trace.Note(note.record._replace(**fields), begin=note.begin))
+        note = golden_threads.end_note(_kept(store, begin), 99)
+        golden_threads.keep(store, "traced", trace.Note(note.record._replace(**fields), begin=note.begin))
 
     return add
 
 
 WRONG: dict[str, Callable[[WfStore], None]] = {
-    "a second start": lambda store: make_golden.keep(
-        store, "traced", trace.Note(make_golden.run_record("kept", seq=7))
+    "a second start": lambda store: golden_threads.keep(
+        store, "traced", trace.Note(golden_threads.run_record("kept", seq=7))
     ),
-    "no start": lambda store: make_golden.keep(store, "traced", trace.Note(make_golden.step_record("unknown", "s", 1))),
+    "no start": lambda store: golden_threads.keep(
+        store, "traced", trace.Note(golden_threads.step_record("unknown", "s", 1))
+    ),
     "a second end": _wrong_end("kept-step"),
     "another kind": _wrong_end("died-step", of="call"),
     "another id": _wrong_end("died-step", id="kept-step"),
     "another run": _wrong_end("died-step", run_id="kept"),
-    "no such start": lambda store: make_golden.keep(
+    "no such start": lambda store: golden_threads.keep(
         store, "traced", trace.Note(EndRecord("step", "s", "kept", bytes(32), 9, 9, "ok"))
     ),
 }  # fmt: skip
@@ -580,11 +494,4 @@ TAMPERING: dict[str, Any] = {
 
 @pytest.mark.parametrize("what", TAMPERING)
 def test_both_verifiers_notice_a_change_of(what, golden):
-    with sqlite3.connect(golden) as db:
-        db.execute("PRAGMA journal_mode = DELETE")
-        TAMPERING[what](db)
-        assert db.total_changes
-    db.close()
-    assert [name for name, report in other.verify(golden).items() if not report.ok]
-    with WfStore.open(golden) as store:
-        assert [name for name in V["file"] if not store.thread(name).verify().ok]
+    assert_both_notice(golden, TAMPERING[what], V["file"])

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import settings
 
+from langgraph_wfstore.appending.inputs import CheckpointInput, WritesInput
 from langgraph_wfstore.backends.memory import MemoryBackend
-from langgraph_wfstore.putting import CheckpointInput, WritesInput
 from langgraph_wfstore.store import WfStore
 
 SECRET = bytes(32)

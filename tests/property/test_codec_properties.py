@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from deep_equal import same
 
 from langgraph_wfstore.codec import CHUNK, CHUNK_TAG, ELEMENT, SMALL_ELEMENT, Codec, EncodedList, unpack
-from langgraph_wfstore.memo import Memo
 from langgraph_wfstore.records import Ref
 from langgraph_wfstore.serde import WfSerializer
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.values.memo import Memo
 
 SERDE = WfSerializer()
 SCALARS = st.one_of(

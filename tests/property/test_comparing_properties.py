@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langgraph_wfstore.comparing import Edit, aligned, applied, edits
+from langgraph_wfstore.diff.comparing import Edit, aligned, applied, edits
 
 # An element is (name, content); equal pairs are equal elements. Names repeat, and may be missing.
 elements = st.tuples(st.one_of(st.none(), st.sampled_from("abcdef")), st.integers(0, 3))

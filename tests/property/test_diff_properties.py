@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from langgraph_wfstore import WfStoreSaver
-from langgraph_wfstore.comparing import applied
-from langgraph_wfstore.diff import ChannelChange, Diff, Side
+from langgraph_wfstore.diff.comparing import applied
+from langgraph_wfstore.diff.diff import ChannelChange, Diff, Side
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, id_of, metadata_of
 
 elements = st.one_of(

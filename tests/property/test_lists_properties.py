@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_puts import examples
 
-from langgraph_wfstore import lists
 from langgraph_wfstore.canonical import digest
+from langgraph_wfstore.values import lists
 
 LENGTHS = st.integers(0, 80) | st.integers(0, 3000)
 SEEDS = st.integers(0, 10**6)

@@ -13,13 +13,13 @@ from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMe
 from plain_puts import examples
 from pydantic import BaseModel
 
-from langgraph_wfstore.blocks import SIZE, TOGETHER
 from langgraph_wfstore.codec import Codec
-from langgraph_wfstore.elements import Leaf
 from langgraph_wfstore.errors import WfStoreError
-from langgraph_wfstore.memo import Memo
 from langgraph_wfstore.serde import WfSerializer
-from langgraph_wfstore.shelf import Shelf
+from langgraph_wfstore.values.blocks import SIZE, TOGETHER
+from langgraph_wfstore.values.elements import Leaf
+from langgraph_wfstore.values.memo import Memo
+from langgraph_wfstore.values.shelf import Shelf
 
 SERDE = WfSerializer()
 NUMBERS = st.integers(0, 9)

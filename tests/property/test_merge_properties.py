@@ -10,14 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from plain_puts import examples, memory_store, put
 
-from langgraph_wfstore.element_merge import Clash, merged_dict, merged_list
+from langgraph_wfstore.appending.inputs import CheckpointInput, Merged
 from langgraph_wfstore.errors import MergeConflictError
-from langgraph_wfstore.merge_base import common_ancestor, parents_of
-from langgraph_wfstore.putting import CheckpointInput, Merged
+from langgraph_wfstore.merge.element_merge import Clash, merged_dict, merged_list
+from langgraph_wfstore.merge.reducers import Channels
+from langgraph_wfstore.merge.schedule import seen_after_merge
 from langgraph_wfstore.records import Channel, CheckpointRecord, Ref
-from langgraph_wfstore.reducers import Channels
-from langgraph_wfstore.schedule import seen_after_merge
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.threads.merge_base import common_ancestor, parents_of
 
 
 class Message(NamedTuple):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from langgraph.graph import START, StateGraph
 
 from langgraph_wfstore import WfStoreSaver
-from langgraph_wfstore.evidence import Evidence
-from langgraph_wfstore.origins import Origins, place_in
+from langgraph_wfstore.lineage.evidence import Evidence
+from langgraph_wfstore.lineage.origins import Origins, place_in
 
 # Small texts share packs, long ones are objects; a few different ones, so that elements come, go and come again.
 ELEMENTS = st.one_of(st.integers(0, 4).map(str), st.integers(0, 6).map(lambda n: f"{n} " * 60))

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from deep_equal import same
 
+from langgraph_wfstore.appending.inputs import WritesInput
 from langgraph_wfstore.errors import RetentionError
-from langgraph_wfstore.policy import unreferenced
-from langgraph_wfstore.putting import WritesInput
-from langgraph_wfstore.removal import whole_of
+from langgraph_wfstore.retention.policy import unreferenced
+from langgraph_wfstore.retention.removal import whole_of
 from langgraph_wfstore.store import WfStore
 
 DAY = timedelta(days=1)

@@ -21,11 +21,11 @@ import independent_verifier as other
 from deep_equal import same
 
 from langgraph_wfstore.backends.memory import MemoryBackend
-from langgraph_wfstore.delta import delta_history
 from langgraph_wfstore.errors import CheckpointNotFoundError
-from langgraph_wfstore.parts import parts
 from langgraph_wfstore.redacted import is_redacted
+from langgraph_wfstore.redaction.parts import parts
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.threads.delta import delta_history
 
 SEEDS = st.integers(0, 10**9)
 Key = tuple[str, str, str]

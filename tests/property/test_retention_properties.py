@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from deep_equal import same
 
-from langgraph_wfstore.delta import delta_history
 from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.threads.delta import delta_history
 
 DELTA = ["log", "notes"]
 SEEDS = st.integers(0, 10**9)

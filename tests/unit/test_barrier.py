@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 
-from langgraph_wfstore.barrier import Gate
+from langgraph_wfstore.capture.barrier import Gate
 
 PATIENCE = 20.0
 

@@ -18,10 +18,10 @@ from langgraph.graph import START, StateGraph
 from langgraph_wfstore import PriceTable, WfStore, WfStoreSaver
 from langgraph_wfstore.backends.base import CALL, END, RUN, STEP, Append, Pending
 from langgraph_wfstore.errors import BackendUnavailableError
-from langgraph_wfstore.normal import content_key, normalised
 from langgraph_wfstore.testing.contract_capture import agent_graph, asked, search
 from langgraph_wfstore.testing.sample_graphs import Log, line_graph
 from langgraph_wfstore.testing.scripted import ScriptedModel, says
+from langgraph_wfstore.tracing.normal import content_key, normalised
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
@@ -370,7 +370,7 @@ def test_a_sub_graph_that_saves_nothing_holds_nobody_back():
 
 
 async def test_a_model_call_that_is_cancelled_is_ended_with_its_step():
-    from langgraph_wfstore.scopes import scopes
+    from langgraph_wfstore.capture.scopes import scopes
 
     class Slow(ScriptedModel):
         async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:

@@ -15,7 +15,7 @@ from langgraph.graph import START, StateGraph
 from rich.console import Console
 
 from langgraph_wfstore import Price, PriceTable, Thread, WfStoreSaver
-from langgraph_wfstore.calls import usage_of
+from langgraph_wfstore.capture.calls import usage_of
 from langgraph_wfstore.prices import GenaiPrices
 from langgraph_wfstore.records import Usage
 from langgraph_wfstore.testing.sample_graphs import Log

@@ -10,11 +10,11 @@ import pytest
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.graph import START, MessagesState, StateGraph
 
-from langgraph_wfstore.checkpoint_ids import new_checkpoint_id
-from langgraph_wfstore.element_merge import Clash, merged_list
-from langgraph_wfstore.reducers import Channels
-from langgraph_wfstore.versions import is_later, latest_version, next_version
-from langgraph_wfstore.workflow import describe
+from langgraph_wfstore.capture.workflow import describe
+from langgraph_wfstore.merge.checkpoint_ids import new_checkpoint_id
+from langgraph_wfstore.merge.element_merge import Clash, merged_list
+from langgraph_wfstore.merge.reducers import Channels
+from langgraph_wfstore.threads.versions import is_later, latest_version, next_version
 
 
 def graph_with(**reducers: Any) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from langgraph.graph import START, MessagesState, StateGraph
 
 from langgraph_wfstore import BackendUnavailableError, Redacted, WfStore, WfStoreError, WfStoreSaver
 from langgraph_wfstore.backends.memory import MemoryBackend
-from langgraph_wfstore.masks import mask_of, read_mask, write_mask
 from langgraph_wfstore.redacted import TEXT
 from langgraph_wfstore.serde import WfSerializer
 from langgraph_wfstore.serde.masked import value_for
+from langgraph_wfstore.values.masks import mask_of, read_mask, write_mask
 
 CONFIG: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 SECRET = "the card 4111 1111 1111 1111"

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from langgraph_wfstore import IntegrityError, PrunedThread, PruneReport, RetentionError, WfStore, WfStoreSaver
-from langgraph_wfstore.dating import limit_ns, moment_ns, moment_text
-from langgraph_wfstore.dating import time_of as _time_of
-from langgraph_wfstore.floor import check_floor
-from langgraph_wfstore.policy import newest
 from langgraph_wfstore.records import CheckpointRecord, Ref
-from langgraph_wfstore.removal import whole_of
-from langgraph_wfstore.retention import content_of
+from langgraph_wfstore.retention.dating import limit_ns, moment_ns, moment_text
+from langgraph_wfstore.retention.dating import time_of as _time_of
+from langgraph_wfstore.retention.floor import check_floor
+from langgraph_wfstore.retention.policy import newest
+from langgraph_wfstore.retention.removal import whole_of
+from langgraph_wfstore.retention.verbs import content_of
 from langgraph_wfstore.testing.api import SyncApi
 from langgraph_wfstore.testing.contract_pruning import put_aged, shown
 from langgraph_wfstore.testing.sample_graphs import line_graph

@@ -1,6 +1,6 @@
 """Which checkpoints a run made, told from what is recorded of it."""
 
-from langgraph_wfstore.diff_traces import RunPath
+from langgraph_wfstore.diff.traces import RunPath
 
 
 def path(*reached: str, start: str | None, last: str | None) -> RunPath:

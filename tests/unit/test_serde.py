@@ -18,6 +18,7 @@ import types
 import uuid
 import zoneinfo
 from collections import Counter, OrderedDict, defaultdict, deque
+from typing import Any
 
 import numpy as np
 import ormsgpack
@@ -372,7 +373,7 @@ ORIGINAL = Shadowed
 
 
 @dataclasses.dataclass
-class Shadowed:  # type: ignore[no-redef]
+class Shadowed:  # type: ignore[no-redef]  # the name is taken again, on purpose
     x: int
 
 
@@ -1022,7 +1023,9 @@ def test_hostile_bytes_in_langgraphs_format_are_a_decode_error(code, payload):
 
 
 def test_the_old_json_of_langgraph_is_read_with_the_same_care():
-    load_json = lambda text: WfSerializer().loads_typed(("json", text))  # noqa: E731
+    def load_json(text: bytes) -> Any:
+        return WfSerializer().loads_typed(("json", text))
+
     message = (
         b'{"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"],'
         b' "kwargs": {"content": "x", "type": "human"}}'

@@ -1,0 +1,1 @@
+"""What differs between two branches, or checkpoints, of a thread: states, steps, calls and costs."""

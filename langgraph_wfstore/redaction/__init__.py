@@ -1,0 +1,1 @@
+"""Redaction: the content of chosen values goes, what it was found by too; ids and the chain stay."""
