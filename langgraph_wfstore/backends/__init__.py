@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from ..errors import WfStoreError
 from .base import Backend
 
-_SERVERS = ("redis://", "rediss://", "redis+cluster://", "postgresql://", "postgres://")
+_SERVERS = ("postgresql://", "postgres://")
 
 
 def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False) -> Backend:
@@ -29,7 +29,11 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     if not isinstance(url, str):
         if hasattr(url, "append") and hasattr(url, "capabilities"):
             return url  # type: ignore[no-any-return]  # a Backend of the caller's own
+        if (redis := _redis_backend(url, read_only)) is not None:
+            return redis
         raise TypeError(f"a store is opened by a path or a URL, not by {type(url).__name__}: {url!r}")
+    if (redis := _redis_backend(url, read_only)) is not None:
+        return redis
     if url in (":memory:", "memory://"):
         from .memory import MemoryBackend
 
@@ -51,3 +55,22 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     from .sqlite import SqliteBackend
 
     return SqliteBackend(path, synchronous=synchronous, read_only=read_only)
+
+
+def _redis_backend(where: Any, read_only: bool) -> Backend | None:
+    """The engine of a Redis URL, or of a client of redis-py; None if it is neither."""
+    from .redis_url import SCHEMES
+
+    if not (where.startswith(SCHEMES) if isinstance(where, str) else _is_client(where)):
+        return None
+    from .redis import RedisBackend
+
+    return RedisBackend(where, read_only=read_only)
+
+
+def _is_client(where: object) -> bool:
+    """Whether it is a Redis or RedisCluster of redis-py, or of one of its subclasses."""
+    return any(
+        each.__module__.partition(".")[0] == "redis" and each.__name__ in ("Redis", "RedisCluster")
+        for each in type(where).__mro__
+    )
