@@ -403,9 +403,9 @@ class RedisBackend:
     def compact(self) -> None:
         """Drop what leads to threads that are gone: those that expired, and those whose creation failed."""
         self._writable()
-        newest = self._homes.now()
+        settled = self._homes.settled()
         for page in self._homes.numbers(0):
-            old = [(number, home) for number, home in page if self._homes.old_enough(number, newest)]
+            old = [(number, home) for number, home in page if number <= settled]
             alive = self._caller.many("alive", [(self._homes.key(home), (number,)) for number, home in old])
             self._homes.drop(number for (number, _), there in zip(old, alive, strict=True) if not there)
         self._homes.forget_notes()

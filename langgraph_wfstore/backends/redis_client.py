@@ -44,6 +44,7 @@ def script(name: str) -> Script:
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
 
 
+@functools.cache
 def imported() -> Any:
     """The module `redis`.
 
@@ -96,14 +97,13 @@ class Caller:
     """
 
     def __init__(self, client: Any, options: RedisOptions, place: str, *, owned: bool) -> None:
-        self._redis = imported()
         self._options = options
         self._place = place
         self._owned = owned
         self._closed = False
         self._waits = options.wait_replicas > 0 or options.wait_aof
         self._client: Any = self._within(client) if owned else client
-        self._cluster = isinstance(self._client, self._redis.RedisCluster)
+        self._cluster = isinstance(self._client, imported().RedisCluster)
         if self._client.get_encoder().decode_responses:
             raise WfStoreError("the store keeps bytes: give it a client with decode_responses=False")
 
@@ -116,6 +116,8 @@ class Caller:
     def again(self, name: str, keys: Sequence[str], args: Callable[[bool], Sequence[Any]]) -> Any:
         """What a script answers whose arguments say whether an earlier try may have been applied.
 
+        A client of the caller's own may repeat what it sends without saying so: then every try may be a second one.
+
         Raises:
             BackendUnavailableError: the server cannot be reached in time, or refuses.
         """
@@ -125,12 +127,12 @@ class Caller:
         def call() -> Any:
             nonlocal tries
             tries += 1
-            given = (len(keys), *keys, *args(tries > 1))
+            given = (len(keys), *keys, *args(tries > 1 or not self._owned))
             if self._waits and name in _WRITING:
                 return self._waited(called, keys[0], given)
             try:
                 return self._client.execute_command("EVALSHA", called.sha, *given)
-            except self._redis.exceptions.NoScriptError:
+            except imported().exceptions.NoScriptError:
                 return self._client.execute_command("EVAL", called.text, *given)
 
         return self._within(call)
@@ -171,7 +173,7 @@ class Caller:
             return
         try:
             self.node_of(key).execute_command("WAITAOF", 1, 0, 1)
-        except self._redis.exceptions.ResponseError as error:
+        except imported().exceptions.ResponseError as error:
             raise WfStoreError(
                 f"{self._place} cannot do what wait_aof=1 asks for ({error}); it needs Redis 7.2 or Valkey 8 with "
                 "appendonly yes"
@@ -188,7 +190,7 @@ class Caller:
     def _waited(self, called: Script, key: str, given: Sequence[Any]) -> Any:
         """A script and what waits for its effect, on one connection: it is that one's writes that are waited for."""
         options = self._options
-        exceptions = self._redis.exceptions
+        exceptions = imported().exceptions
         milliseconds = max(1, int(options.wait_timeout * 1000))
         answers = []
         for how, what in (("EVALSHA", called.sha), ("EVAL", called.text)):
@@ -225,7 +227,7 @@ class Caller:
         while True:
             try:
                 return call()
-            except (self._redis.exceptions.RedisError, self._redis.exceptions.RedisClusterException, OSError) as error:
+            except (imported().exceptions.RedisError, imported().exceptions.RedisClusterException, OSError) as error:
                 left = end - time.monotonic()
                 if not self._passes(error) or left - pause < self._options.timeout / _ATTEMPTS_OF_A_WAIT:
                     raise self._said(error) from error
@@ -234,7 +236,7 @@ class Caller:
 
     def _passes(self, error: Exception) -> bool:
         """Whether trying again may help."""
-        exceptions, text = self._redis.exceptions, str(error)
+        exceptions, text = imported().exceptions, str(error)
         if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
             return False
         if isinstance(error, exceptions.ResponseError):
@@ -246,7 +248,7 @@ class Caller:
 
     def _said(self, error: Exception) -> Exception:
         """The error of ours that says what happened."""
-        exceptions, text = self._redis.exceptions, f"{error}"
+        exceptions, text = imported().exceptions, f"{error}"
         if isinstance(error, exceptions.OutOfMemoryError):
             text = f"OOM {text}"
         for word, what in _REFUSALS.items():

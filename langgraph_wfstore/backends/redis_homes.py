@@ -21,7 +21,7 @@ _HOPS = 16
 _PAGE = 1000
 _RUN_BUCKETS = 4096
 # Nobody is longer than this between the number of a thread and its creation: a store's timeout is shorter.
-_GRACE = 1800 * 10**6
+GRACE = 1800  # seconds
 
 
 class Place(NamedTuple):
@@ -49,6 +49,7 @@ class Homes:
         self._noted: set[tuple[int, bytes]] = set()
         self.index = f"{prefix}:{{index}}threads"
         self._last = f"{prefix}:{{index}}last"
+        self._asked = f"{prefix}:{{index}}asked"
 
     # ------------------------------------------------------------------ names
 
@@ -126,14 +127,18 @@ class Homes:
             self._of_number.pop(number, None)
             self._caller.command("ZREMRANGEBYSCORE", self.index, number, number)
 
-    def old_enough(self, number: int, newest: int) -> bool:
-        """Whether a thread of that number, if it is not there, never will be."""
-        return number < newest - _GRACE
+    def settled(self) -> int:
+        """The number up to which a thread that is not there never will be.
 
-    def now(self) -> int:
-        """The clock that numbers are taken from, us."""
-        seconds, rest = self._caller.on_node(self.index, "TIME")
-        return int(seconds) * 10**6 + int(rest)
+        It is the last one that there was when this was asked before, if that is long ago.
+        """
+        seconds = int(self._caller.on_node(self.index, "TIME")[0])
+        asked, _, number = (self._caller.command("GET", self._asked) or b"0:0").partition(b":")
+        if seconds - int(asked) < GRACE:
+            return 0
+        last = (self._caller.command("GET", self._last) or b"0").partition(b":")[0]
+        self._caller.command("SET", self._asked, b"%d:%s" % (seconds, last))
+        return int(number)
 
     # ------------------------------------------------------------------ runs
 

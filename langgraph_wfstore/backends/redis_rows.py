@@ -31,6 +31,7 @@ from .packing import pack, unpack
     SOURCE,
 ) = (1 << n for n in range(11))
 _NONCE = 128
+_EXACT = 1 << 53  # the numbers of Lua are doubles
 _BUCKETS = 32
 _signed = struct.Struct(">q")
 _branch = struct.Struct(">qq")
@@ -46,6 +47,8 @@ def record_bytes(row: RecordRow) -> bytes:
     """A record as it is stored."""
     if len(row.id) != 32 or (row.seal is not None and len(row.seal) != 32):
         raise ValueError(f"record {row.seq} has an id or a seal that is no digest of 32 bytes")
+    if row.position is not None and not 0 <= row.position < _EXACT:
+        raise ValueError(f"record {row.seq} has position {row.position}, which scripts cannot count with")
     flags, out = 0, bytearray()
     for flag, value in ((POSITION, row.position), (SPACE, row.space or None), *_middle(row)):
         if value is not None:
