@@ -19,7 +19,7 @@ from .redis_client import Caller
 _HELD = 1 << 16
 _HOPS = 16
 _PAGE = 1000
-_RUN_BUCKETS = 4096
+_RUN_BUCKETS = 1024
 # Nobody is longer than this between the number of a thread and its creation: a store's timeout is shorter.
 GRACE = 1800  # seconds
 

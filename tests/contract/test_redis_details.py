@@ -158,7 +158,7 @@ def test_lease_and_tombstones_move_with_a_name(saver, backend):
 def test_a_name_that_moves_to_and_fro_is_found(url, saver, backend):
     for name in ("a", "b"):
         put(saver, name)
-    for life in range(1, 6):  # from the home of a to that of b, and back
+    for _ in range(5):  # from the home of a to that of b, and back
         for source in ("a", "b"):
             saver.store.copy_thread(source, "c")
             with WfStore.open(url) as other:
