@@ -100,8 +100,7 @@ class RedisBackend:
         if found is None and self._read_only:
             raise BackendUnavailableError(f"there is no store at {self.place}; open it once without read_only")
         if found is None:
-            self._caller.command("SET", key, _LAYOUT + secrets.token_bytes(32), "NX")
-            found = self._caller.command("GET", key)
+            found = self._caller.script("secret", [key], _LAYOUT + secrets.token_bytes(32))
         if not isinstance(found, bytes) or len(found) < 1:
             raise IntegrityError(f"{self.place} holds no store secret; restore a backup")
         if found[:1] != _LAYOUT:

@@ -272,4 +272,4 @@ class Caller:
         )
 
 
-_WRITING = frozenset({"append", "copy", "rewrite", "receive", "leave", "lease", "mark", "setting"})
+_WRITING = frozenset({"append", "copy", "rewrite", "receive", "leave", "lease", "mark", "setting", "secret", "deleted"})

@@ -58,15 +58,22 @@ class RedisServer:
     Args:
         engine: "redis" or "valkey".
         settings: as in redis.conf, each a name and its values.
+        sentinel: its configuration, if it is to be a Sentinel.
     """
 
-    def __init__(self, engine: str, *settings: Sequence[str]) -> None:
+    def __init__(self, engine: str, *settings: Sequence[str], sentinel: Path | None = None) -> None:
         self.binary = find_server(engine)
+        self._sentinel = sentinel
         self.settings = list(settings)
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="wfstore-redis-", ignore_cleanup_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
+
+    @classmethod
+    def sentinel(cls, engine: str, config: Path) -> RedisServer:
+        """A Sentinel with this configuration, which it writes to."""
+        return cls(engine, sentinel=config)
 
     @property
     def url(self) -> str:
@@ -91,6 +98,8 @@ class RedisServer:
             **{name: values for name, *values in self.settings},
         }
         words = [word for name, values in options.items() for word in (f"--{name}", *values)]
+        if self._sentinel is not None:
+            words = [str(self._sentinel), "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1"]
         self._process = subprocess.Popen(
             [str(self.binary), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
