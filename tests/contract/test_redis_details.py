@@ -381,3 +381,22 @@ def test_an_append_that_is_sent_twice_is_applied_once(url, saver, backend):
     assert sent == [True] * 4
     assert backend.find(b"t").last == 5
     assert_sound(saver, "t")
+
+
+def test_the_same_operations_give_the_same_record_ids_as_on_sqlite(url, tmp_path):
+    checkpoints = [
+        checkpoint_of({"text": "x" * 3000, "list": list(range(number))}, {"text": 1, "list": number + 1})
+        for number in range(10)
+    ]
+
+    def ids(place):
+        with WfStore.open(place, lineage_secret=lambda: b"s" * 32) as store, WfStoreSaver(store) as saver:
+            config = config_of("t")
+            for number, checkpoint in enumerate(checkpoints):
+                config = saver.put(config, checkpoint, metadata_of(number), checkpoint["channel_versions"])
+                saver.put_writes(config, [("text", number)], f"task {number}")
+            saver.store.copy_thread("t", "copy")
+            rows = [store.backend.records(store.backend.find(name).row.number, 0, 1000) for name in (b"t", b"copy")]
+            return [[(row.seq, row.kind, row.id, row.seal, row.body, row.position) for row in each] for each in rows]
+
+    assert ids(url) == ids(tmp_path / "agent.db")
