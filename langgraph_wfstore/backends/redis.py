@@ -85,9 +85,9 @@ class RedisBackend:
         self._ttl = 0 if read_only else int(self._options.ttl * 1000)
         self._settings = f"{self._options.prefix}:{{index}}settings"
         try:
+            self._caller.check_waiting(self._settings)
             self.store_secret: bytes = self._secret()
             self._homes = Homes(self._caller, self._options.prefix, self.store_secret)
-            self._caller.check_waiting(self._homes.index)
         except BaseException:
             self._caller.close()
             raise

@@ -171,13 +171,17 @@ class Caller:
         """Whether the server can do what `wait_aof` asks for; WfStoreError if not."""
         if not self._options.wait_aof:
             return
-        try:
-            self.node_of(key).execute_command("WAITAOF", 1, 0, 1)
-        except imported().exceptions.ResponseError as error:
-            raise WfStoreError(
-                f"{self._place} cannot do what wait_aof=1 asks for ({error}); it needs Redis 7.2 or Valkey 8 with "
-                "appendonly yes"
-            ) from error
+
+        def ask() -> None:
+            try:
+                self.node_of(key).execute_command("WAITAOF", 1, 0, 1)
+            except imported().exceptions.ResponseError as error:
+                raise WfStoreError(
+                    f"{self._place} cannot do what wait_aof=1 asks for ({error}); it needs Redis 7.2 or Valkey 8 with "
+                    "appendonly yes"
+                ) from error
+
+        self._within(ask)
 
     def close(self) -> None:
         """Close the client, if it is not the caller's own."""
