@@ -9,7 +9,6 @@ from urllib.parse import unquote
 from ..errors import WfStoreError
 from .base import Backend
 
-_SERVERS = ("redis://", "rediss://", "redis+cluster://")
 _POSTGRES = ("postgresql://", "postgres://")
 
 
@@ -17,8 +16,9 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     """The engine behind a URL.
 
     Args:
-        url: a path, `sqlite:///relative.db`, `sqlite:////absolute.db`, `:memory:`, `postgresql://...`, a
-            `psycopg_pool.ConnectionPool`, a `psycopg.Connection`, or an open Backend.
+        url: a path, `sqlite:///relative.db`, `sqlite:////absolute.db`, `:memory:`, `postgresql://...`, `redis://...`,
+            `rediss://...`, `redis+cluster://...`, `redis+sentinel://...`; a `psycopg_pool.ConnectionPool`, a
+            `psycopg.Connection`, a `Redis` or `RedisCluster` of redis-py; or an open Backend.
         synchronous: how durable, for engines that can choose.
         read_only: never write.
 
@@ -28,10 +28,8 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     """
     if isinstance(url, os.PathLike):
         url = os.fspath(url)
-    if _is_postgres(url):
-        from .postgres import PostgresBackend
-
-        return PostgresBackend(url, synchronous=synchronous, read_only=read_only)
+    if (server := _server(url, synchronous, read_only)) is not None:
+        return server
     if not isinstance(url, str):
         if hasattr(url, "append") and hasattr(url, "capabilities"):
             return url  # type: ignore[no-any-return]  # a Backend of the caller's own
@@ -43,10 +41,9 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     if url.startswith("sqlite:///"):
         path = unquote(url.removeprefix("sqlite:///"))
     elif "://" in url or url.startswith("file:"):
-        hint = "; servers come with a later release" if url.startswith(_SERVERS) else ""
         raise WfStoreError(
             f"no storage engine for {url!r}; known are a path, sqlite:///relative.db, sqlite:////absolute.db, "
-            f"postgresql://user@host/database and :memory:{hint}"
+            "postgresql://user@host/database, redis://host and :memory:"
         )
     else:
         path = url
@@ -59,9 +56,23 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
     return SqliteBackend(path, synchronous=synchronous, read_only=read_only)
 
 
-def _is_postgres(url: Any) -> bool:
-    """Whether this is a URL of PostgreSQL's, or one of psycopg's pools or connections; psycopg need not be here."""
+def _server(url: Any, synchronous: str, read_only: bool) -> Backend | None:
+    """The engine of a server's URL, or of a client's pool, connection or client; None if it is none of these."""
+    from .redis.url import SCHEMES
+
+    if _is(url, _POSTGRES, "psycopg", ("Connection",)) or _is(url, (), "psycopg_pool", ("ConnectionPool",)):
+        from .postgres import PostgresBackend
+
+        return PostgresBackend(url, synchronous=synchronous, read_only=read_only)
+    if _is(url, SCHEMES, "redis", ("Redis", "RedisCluster")):
+        from .redis.backend import RedisBackend
+
+        return RedisBackend(url, read_only=read_only)
+    return None
+
+
+def _is(url: Any, schemes: tuple[str, ...], package: str, names: tuple[str, ...]) -> bool:
+    """Whether it is a URL of these schemes, or an object of a class of that package, which need not be installed."""
     if isinstance(url, str):
-        return url.startswith(_POSTGRES)
-    classes = {f"{cls.__module__}.{cls.__name__}" for cls in type(url).__mro__}
-    return bool(classes & {"psycopg.Connection", "psycopg_pool.pool.ConnectionPool"})
+        return url.startswith(schemes) if schemes else False
+    return any(cls.__module__.partition(".")[0] == package and cls.__name__ in names for cls in type(url).__mro__)
