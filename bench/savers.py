@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.alone import LiveObjectsSaver
-from bench.servers import SIZE, postgres, wfstore_postgres
+from bench.servers import SIZE, postgres, wfstore_postgres, wfstore_valkey
 
 Opened = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
@@ -97,6 +97,8 @@ _POSTGRES = ("langgraph.checkpoint.postgres", "PostgresSaver")
 _WFSTORE = ("langgraph_wfstore", "WfStoreSaver")
 _WFSTORE_POSTGRES = ("langgraph_wfstore.backends.postgres.connections", "Connections")
 
+_WFSTORE_REDIS = ("langgraph_wfstore.backends.redis.backend", "RedisBackend")
+
 SAVERS = {
     saver.name: saver
     for saver in (
@@ -106,6 +108,7 @@ SAVERS = {
         Saver("wfstore-states", "WfStoreSaver, capture=False", _wfstore_states, "sqlite", requires=_WFSTORE),
         Saver("postgres", "PostgresSaver", postgres, requires=_POSTGRES),
         Saver("wfstore-postgres", "WfStoreSaver, PostgreSQL", wfstore_postgres, "postgres", requires=_WFSTORE_POSTGRES),
+        Saver("wfstore-valkey", "WfStoreSaver, Valkey", wfstore_valkey, "postgres", requires=_WFSTORE_REDIS),
         Saver("aref", "LangGraph alone, async", _alone, "aiosqlite", is_async=True, persistent=False),
         Saver("aiosqlite", "AsyncSqliteSaver", _aiosqlite, is_async=True, requires=_AIOSQLITE),
         Saver("wfstore-asqlite", "WfStoreSaver, async", _wfstore, "aiosqlite", is_async=True, requires=_WFSTORE),
@@ -113,7 +116,7 @@ SAVERS = {
 }
 GROUPS = {
     "sync": ["ref", "sqlite", "wfstore-sqlite"],
-    "servers": ["postgres", "wfstore-postgres"],
+    "servers": ["postgres", "wfstore-postgres", "wfstore-valkey", "wfstore-sqlite"],
     "async": [name for name, saver in SAVERS.items() if saver.is_async],
     "all": list(SAVERS),
 }

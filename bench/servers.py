@@ -62,3 +62,22 @@ def wfstore_postgres(directory: Path) -> AbstractContextManager[Any]:
     from langgraph_wfstore import WfStoreSaver
 
     return _postgres(directory, WfStoreSaver)
+
+
+def wfstore_valkey(directory: Path) -> AbstractContextManager[Any]:
+    """WfStoreSaver on Valkey, each write in the append-only file before it is acknowledged."""
+    from langgraph_wfstore import WfStoreSaver
+    from langgraph_wfstore.testing.redis_server import RedisServer
+
+    durable = (("dir", str(directory)), ("appendonly", "yes"), ("appendfsync", "always"))
+
+    @contextlib.contextmanager
+    def served() -> Iterator[Any]:
+        with RedisServer("valkey", *durable) as server:
+            with WfStoreSaver(server.url) as saver:
+                yield saver
+            with server.client() as client:
+                stored = client.info("memory")["used_memory_dataset"]
+            (directory / SIZE).write_text(str(stored), encoding="ascii")
+
+    return served()

