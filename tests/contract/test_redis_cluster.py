@@ -1,16 +1,17 @@
 """The contract on a cluster of three masters; threads, and what leads to them, lie in different slots.
 
-Those parts that have to do with where things lie; with WFSTORE_TEST_WHOLE_CLUSTER=1 all of them, in minutes more.
+Those parts that have to do with where things lie; with WFSTORE_TEST_WHOLE=1 all of them, in minutes more.
 """
 
-import os
 import uuid
 from contextlib import ExitStack
 
 import pytest
+from whole import WHOLE, served_apis
 
 from langgraph_wfstore import WfStoreSaver
 from langgraph_wfstore.testing import contract_tests
+from langgraph_wfstore.testing.contract import APIS
 from langgraph_wfstore.testing.redis_server import RedisCluster
 
 
@@ -21,6 +22,11 @@ def cluster():
 
 
 class Cluster:
+    @pytest.fixture(params=served_apis("async"))
+    def api(self, request, saver):
+        with APIS[request.param](saver) as api:
+            yield api
+
     @pytest.fixture
     def url(self, cluster):
         return f"{cluster.url}?prefix={uuid.uuid4().hex}"
@@ -60,6 +66,6 @@ PLACED = [
 ]
 
 parts = contract_tests(Cluster)
-if os.environ.get("WFSTORE_TEST_WHOLE_CLUSTER") != "1":
+if not WHOLE:
     parts = {f"Test{name}": parts[f"Test{name}"] for name in PLACED}
 globals().update(parts)

@@ -4,9 +4,11 @@ import uuid
 from contextlib import ExitStack
 
 import pytest
+from whole import served_apis
 
 from langgraph_wfstore import WfStoreSaver
 from langgraph_wfstore.testing import contract_tests
+from langgraph_wfstore.testing.contract import APIS
 from langgraph_wfstore.testing.redis_server import redis_url
 
 
@@ -17,6 +19,11 @@ def server():
 
 
 class Valkey:
+    @pytest.fixture(params=served_apis("async"))
+    def api(self, request, saver):
+        with APIS[request.param](saver) as api:
+            yield api
+
     @pytest.fixture
     def url(self, server):
         return f"{server}?prefix={uuid.uuid4().hex}"
