@@ -16,6 +16,9 @@ from ..threads.view import ThreadView
 _ASK_AGAIN = 0.02  # seconds
 
 
+_LONGEST = timedelta(days=36_500)  # what an engine's nanoseconds and a datetime hold, whatever the year
+
+
 class Lease:
     """A thread that is held; made by `WfStoreSaver.claim`.
 
@@ -73,10 +76,14 @@ class Lease:
 
 
 def claim(
-    backend: Backend, thread_id: str, ttl: timedelta | float, wait: float, held: MutableMapping[str, int]
+    backend: Backend,
+    thread_id: str,
+    ttl: timedelta | float,
+    wait: timedelta | float,
+    held: MutableMapping[str, int],
 ) -> Lease:
     """See `WfStoreSaver.claim`."""
-    ttl = ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
+    ttl, wait = _time("ttl", ttl), _time("wait", wait).total_seconds()
     if ttl <= timedelta():
         raise ValueError(f"ttl is a time above 0, not {ttl}")
     holder, name = secrets.token_bytes(16), utf8(thread_id)
@@ -97,6 +104,21 @@ def refuse_overtaken(view: ThreadView, backend: Backend, fence: int | None) -> N
     row = None if fence is None else backend.lease(view.name)
     if fence is not None and (row is None or row.token != fence):
         raise _lost(view.thread_id, fence, row)
+
+
+def _time(name: str, value: timedelta | float) -> timedelta:
+    """A time that was given as such or in seconds; TypeError or ValueError for what is none."""
+    if isinstance(value, timedelta):
+        found = value
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a timedelta or a number of seconds, not {type(value).__name__}: {value!r:.100}")
+    elif not abs(value) <= _LONGEST.total_seconds():  # not a number is no time either
+        raise ValueError(f"{name} is at most {_LONGEST.days} days, not {value!r:.100} seconds")
+    else:
+        found = timedelta(seconds=value)
+    if abs(found) > _LONGEST:
+        raise ValueError(f"{name} is at most {_LONGEST.days} days, not {found}")
+    return found
 
 
 def _ns(ttl: timedelta) -> int:

@@ -126,14 +126,16 @@ def _append(views: Views, thread_id: str, plan: Callable[[ThreadView], Change | 
 
 def _start(views: Views, view: ThreadView, checkpoint_id: str | None) -> Entry:
     """The checkpoint of that id, None for the head of the current branch."""
+    if checkpoint_id is not None and not isinstance(checkpoint_id, str):
+        raise TypeError(f"a checkpoint id is a str, not {type(checkpoint_id).__name__}: {checkpoint_id!r:.100}")
     if checkpoint_id is None:
         entry = view.head(views.backend, branch_number(view, None))
     else:
         entry = kept(view, views.backend, "", checkpoint_id)
     if entry is None:
         raise CheckpointNotFoundError(
-            f"thread {view.thread_id!r} has no checkpoint {checkpoint_id or 'at all'!r} in its root namespace, or it "
-            "was pruned; thread.checkpoints() lists those that there are"
+            f"thread {view.thread_id!r} has no checkpoint {'at all' if checkpoint_id is None else repr(checkpoint_id)} "
+            "in its root namespace, or it was pruned; thread.checkpoints() lists those that there are"
         )
     return entry
 

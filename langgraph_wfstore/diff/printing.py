@@ -34,7 +34,7 @@ def diff_text(diff: Diff) -> str:
     out: list[str] = []
 
     def walk(line: _Line, before: str, mark: str, inner: str) -> None:
-        out.append(f"{before}{mark}{line.text}")
+        out.append(f"{before}{mark}{_printable(line.text)}")
         for at, below in enumerate(line.lines):
             last = at == len(line.lines) - 1
             walk(below, before + inner, "└─ " if last else "├─ ", "   " if last else "│  ")
@@ -51,12 +51,17 @@ def diff_tree(diff: Diff) -> Any:
     def grow(tree: Any, line: _Line) -> None:
         for below in line.lines:
             style = below.style or _STYLES.get(below.text[:1], "")
-            grow(tree.add(Text(below.text, style=style, overflow="ellipsis", no_wrap=True)), below)
+            grow(tree.add(Text(_printable(below.text), style=style, overflow="ellipsis", no_wrap=True)), below)
 
     root = _tree(diff)
-    tree = Tree(Text(root.text, style="bold"))
+    tree = Tree(Text(_printable(root.text), style="bold"))
     grow(tree, root)
     return tree
+
+
+def _printable(text: str) -> str:
+    """The same, with lone surrogates and control characters, which a terminal cannot or must not be sent, escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _tree(diff: Diff) -> _Line:

@@ -86,8 +86,10 @@ def merge(
 ) -> Merge:
     """See `Thread.merge`."""
     check_resolve(resolve)
-    if isinstance(append, str):
-        raise TypeError(f"append is a collection of channel names, not a str: {append!r:.100}")
+    if not isinstance(source, str):
+        raise TypeError(f"what is merged is a branch or a checkpoint id, not {type(source).__name__}: {source!r:.100}")
+    if isinstance(append, str | bytes) or not isinstance(append, Collection):
+        raise TypeError(f"append is a collection of channel names, not {type(append).__name__}: {append!r:.100}")
     for _ in range(_ATTEMPTS):
         try:
             return _Merge(store, thread_id, source, into).run(resolve, append)
@@ -130,15 +132,19 @@ class _Merge:
         branch = view.heads[branch_number(view, self._into)]
         ours = view.head(self._backend, branch.number)
         number = branch_named(view, self._source)
+        theirs = kept(view, self._backend, "", self._source)
+        if number is not None and theirs is not None:
+            raise ValueError(
+                f"{self._source!r} is both a branch and a checkpoint id of thread {self._thread_id!r}, so that it does "
+                "not say what is meant; rename the branch"
+            )
         if number is not None:
             theirs = view.head(self._backend, number)
-        else:
-            theirs = kept(view, self._backend, "", self._source)
-            if theirs is None:
-                raise BranchNotFoundError(
-                    f"thread {view.thread_id!r} has no branch and no checkpoint of the root namespace "
-                    f"{self._source!r}; thread.branches() and thread.checkpoints() list what there is"
-                )
+        elif theirs is None:
+            raise BranchNotFoundError(
+                f"thread {view.thread_id!r} has no branch and no checkpoint of the root namespace "
+                f"{self._source!r}; thread.branches() and thread.checkpoints() list what there is"
+            )
         if ours is None or theirs is None:
             raise CheckpointNotFoundError(
                 f"branch {_name(branch) if ours is None else self._source!r} of thread {view.thread_id!r} has no "
@@ -148,10 +154,11 @@ class _Merge:
 
     def run(self, resolve: Resolve, append: Collection[str]) -> Merge:
         """Merge and put; `_Moved` if a side has another head by then."""
+        self._expect_channels("append", append)
+        self._expect_channels("resolve", resolve if isinstance(resolve, Mapping) else ())
         if self._base is self._theirs or (self._base is not None and _id(self._base) == _id(self._theirs)):
             return self._result(self._ours.checkpoint_id, {}, (), already=True)
         known = Channels([self._description(self._ours), self._description(self._theirs)], append)
-        self._expect_channels(append)
         merging = Merging(
             self._state("base") if self._base is not None and self._base.shown else None,
             self._state("ours"),
@@ -215,11 +222,11 @@ class _Merge:
     def _description(self, entry: Entry) -> Mapping[str, Any] | None:
         return description_of(self._store, self._thread_id, entry)
 
-    def _expect_channels(self, names: Collection[str]) -> None:
+    def _expect_channels(self, argument: str, names: Collection[str]) -> None:
         there = {*self._ours.channels, *self._theirs.channels}
         unknown = sorted(map(repr, set(names) - there))
         if unknown:
-            raise ValueError(f"append names {', '.join(unknown)}; the channels are {', '.join(sorted(there))}")
+            raise ValueError(f"{argument} names {', '.join(unknown)}; the channels are {', '.join(sorted(there))}")
 
     def _refusal(self, merging: Merging) -> str:
         listed = "".join(f"\n  {conflict}" for conflict in merging.conflicts)

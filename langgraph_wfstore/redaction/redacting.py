@@ -74,10 +74,14 @@ def selection_of(
 
     Raises:
         ValueError: nothing is asked for.
-        TypeError: a list of names is a single text, `where` is no function.
+        TypeError: a list of names is a single text, or a name is none; `where` is no function.
     """
     named = ((channels, "names of channels"), (messages, "ids of messages"), (calls, "ids of calls"))
     names = [frozenset(several(given or (), what)) for given, what in named]
+    for given, (_, what) in zip(names, named, strict=True):
+        for name in given:
+            if not isinstance(name, str):
+                raise TypeError(f"{what} are str, not {type(name).__name__}: {name!r:.100}")
     if where is not None and not callable(where):
         raise TypeError(f"where is a function of one value, not {where!r:.100}")
     if where is None and not any(names):

@@ -253,7 +253,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             if new.writes:
                 self.store.put_writes(thread_id, new, self._codec, queued)
 
-    def claim(self, thread_id: object, ttl: timedelta | float, *, wait: float = 0.0) -> Lease:
+    def claim(self, thread_id: object, ttl: timedelta | float, *, wait: timedelta | float = 0.0) -> Lease:
         """Hold a thread, so that only one of those who claim it runs it at a time.
 
         While the lease is held every put of this saver, and of its clones, to the thread carries its token: it is
@@ -262,14 +262,15 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         Args:
             thread_id: which thread; it need not be there yet.
             ttl: for how long, a timedelta or seconds, by the engine's clock; `Lease.renew` holds it longer.
-            wait: seconds to wait for another holder.
+            wait: how long to wait for another holder, a timedelta or seconds.
 
         Returns:
             the lease, a context manager; leaving it releases the thread.
 
         Raises:
             ConflictError: another holds it.
-            ValueError: `ttl` is not above 0.
+            ValueError: `ttl` is not above 0, or one of the times is above 36,500 days.
+            TypeError: one of them is no time.
         """
         return claim(self.store.backend, checked_thread_id(thread_id), ttl, wait, self._held)
 
@@ -446,7 +447,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         """`put_writes`, without blocking the event loop."""
         await self._offload.run(self.put_writes, config, writes, task_id, task_path)
 
-    async def aclaim(self, thread_id: object, ttl: timedelta | float, *, wait: float = 0.0) -> Lease:
+    async def aclaim(self, thread_id: object, ttl: timedelta | float, *, wait: timedelta | float = 0.0) -> Lease:
         """`claim`, without blocking the event loop."""
         return await self._offload.run(lambda: self.claim(thread_id, ttl, wait=wait))
 

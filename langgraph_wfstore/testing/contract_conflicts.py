@@ -182,9 +182,19 @@ class ConflictsContract(Contract):
 class LeasesContract(Contract):
     """One runner at a time, for those who claim a thread."""
 
-    def claim(self, api: Api, ttl: float = 60, **options: Any) -> Lease:
+    def claim(self, api: Api, ttl: timedelta | float = 60, **options: Any) -> Lease:
         found: Lease = api.call(api.saver, "claim", THREAD, ttl, **options)
         return found
+
+    @pytest.mark.parametrize("ttl", [timedelta.max, 1e30, float("inf"), float("nan"), True, None, "x"])
+    def test_a_time_that_is_none_is_refused_and_holds_nothing(self, api: Api, saver: WfStoreSaver, ttl: Any) -> None:
+        with pytest.raises((TypeError, ValueError), match="ttl is"):
+            self.claim(api, ttl)
+        self.claim(api, timedelta(days=36_500)).release()
+        with pytest.raises((TypeError, ValueError), match="wait is"):
+            self.claim(api, 5, wait=ttl)
+        with self.claim(api, 5, wait=timedelta(seconds=1)), pytest.raises(ConflictError):
+            self.claim(api, 5, wait=timedelta(milliseconds=1))
 
     def test_a_claimed_thread_is_held_until_it_is_released(self, api: Api, reopen: Reopen) -> None:
         other = api.on(reopen())

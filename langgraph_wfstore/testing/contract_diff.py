@@ -24,7 +24,7 @@ from .contract import Contract, DurabilityContract
 from .contract_capture import PRICES, agent_graph, asked, of, search
 from .contract_delta import Rare, delta_graph
 from .contract_graphs import CONFIG
-from .material import checkpoint_of, config_of, id_of, metadata_of
+from .material import THREAD, checkpoint_of, config_of, id_of, metadata_of, put_chain
 from .sample_graphs import Log
 from .scripted import ScriptedModel, says
 
@@ -356,3 +356,11 @@ class DiffOfStatesContract(Contract):
         start = put(config_of(), 1, 1)
         a, b = put(start, 2, 1), put(start, 1, 2)
         assert statuses(saver.store.thread("t").diff(id_of(a), id_of(b))) == {"log": "only a", "n": "only b"}
+
+    def test_names_that_a_terminal_does_not_take_are_printed_escaped(self, api: Api, saver: WfStoreSaver) -> None:
+        stored = put_chain(api, 2)
+        thread = saver.store.thread(THREAD)
+        for name in ("\ud800", "\x1b[31m"):
+            thread.create_branch(name, at=id_of(stored[0]))
+            said = str(thread.diff("main", name))
+            assert said.encode() and "\x1b" not in said and repr(name)[1:-1] in said

@@ -443,3 +443,23 @@ class MergeConflictContract(Contract):
         found = api.read(MAIN).checkpoint["channel_versions"]
         assert found == {"a": later, "b": saver.get_next_version(last, None)}
         assert type(found["b"]) is type(first)
+
+    def test_arguments_that_mean_nothing_are_refused(self, api: Api, saver: WfStoreSaver) -> None:
+        base, _ = put_chain(api, 2)
+        thread = saver.store.thread(THREAD)
+        nothings: tuple[Any, ...] = (1, None, True, b"x", [])
+        for odd in nothings:
+            with pytest.raises(TypeError, match="a branch or a checkpoint id"):
+                thread.merge(odd)
+        with pytest.raises(TypeError, match="append is"):
+            thread.merge(id_of(base), append=5)  # type: ignore[arg-type]  # what this is about
+        for arguments in ({"append": ["nope"]}, {"resolve": {"nope": "ours"}}):
+            with pytest.raises(ValueError, match="names 'nope'"):
+                thread.merge(id_of(base), **arguments)  # though there is nothing to merge
+        thread.create_branch(id_of(base))
+        with pytest.raises(ValueError, match="both a branch and a checkpoint id"):
+            thread.merge(id_of(base))
+        with pytest.raises(TypeError, match="a checkpoint id is a str"):
+            thread.create_branch("b", at=[])  # type: ignore[arg-type]  # what this is about
+        with pytest.raises(CheckpointNotFoundError, match="no checkpoint ''"):
+            thread.create_branch("b", at="")

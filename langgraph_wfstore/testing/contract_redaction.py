@@ -348,6 +348,10 @@ class RedactionContract(Contract):
             saver.store.thread("no such thread").redact(channels=["a"])
         with pytest.raises(ValueError, match="nothing to redact"):
             saver.store.thread(THREAD).redact(reason="nothing")
+        with pytest.raises(TypeError, match="names of channels are str, not int"):
+            saver.store.thread(THREAD).redact(channels=[5])  # type: ignore[list-item]  # what this is about
+        with pytest.raises(TypeError, match="ids of messages are str, not NoneType"):
+            saver.store.thread(THREAD).redact(messages=[None])  # type: ignore[list-item]  # what this is about
         with pytest.raises(TypeError, match="list"):
             saver.store.thread(THREAD).redact(channels="a")
         assert values_of(api, config_of()) == {"a": SECRET}
