@@ -7,7 +7,8 @@ be expressed on one thread's keys of any engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hmac
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ OBJECT, LIST, MAP, REDACTED = range(4)
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
 LOOKED_UP = 1024
+INDEXED = frozenset({"source", "step", "run", "branch", "within"})  # what checkpoints can be asked for by
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,27 @@ class Rewrite:
     drop_thread: int | None = None
     tombstone: tuple[bytes, int, bytes] | None = None
     heads: dict[int, list[BranchRow]] = field(default_factory=dict)
+
+
+def name_key(store_secret: bytes, name: bytes) -> bytes:
+    """What a thread id is found by: 16 bytes, keyed, so that what stays of a deleted thread does not tell its id."""
+    return hmac.digest(store_secret, b"thread " + name, "sha256")[:16]
+
+
+def is_looked_up(row: ObjectRow) -> bool:
+    """Whether an engine finds the object by its id; see LOOKED_UP."""
+    return row.form == OBJECT and len(row.data) >= LOOKED_UP
+
+
+def lookup(name: bytes) -> int:
+    """The number, of 64 bits with sign, that a large object's id is found by where numbers are indexed."""
+    return int.from_bytes(name[:8], "big", signed=True)
+
+
+def check_indexed(where: Collection[str]) -> None:
+    """ValueError if checkpoints are asked for by what is not indexed."""
+    if unknown := sorted(set(where) - INDEXED):
+        raise ValueError(f"{', '.join(unknown)} is not an indexed column")
 
 
 def claimed(held: LeaseRow | None, holder: bytes, now: int, ttl: int) -> LeaseRow:

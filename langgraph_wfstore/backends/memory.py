@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import threading
 import time
@@ -16,8 +15,6 @@ from .base import (
     CALL,
     CHECKPOINT,
     KEPT,
-    LOOKED_UP,
-    OBJECT,
     REDACTED,
     RUN,
     SKELETON,
@@ -34,6 +31,8 @@ from .base import (
     Tail,
     ThreadRow,
     claimed,
+    is_looked_up,
+    name_key,
 )
 
 
@@ -284,7 +283,7 @@ class MemoryBackend:
             thread.add(record)
         for item in batch.objects:
             lineage.objects[item.number] = item
-            if item.form == OBJECT and len(item.data) >= LOOKED_UP:
+            if is_looked_up(item):
                 lineage.numbers[item.id] = item.number
             lineage.last = item.number
         for seq, position in batch.positions:
@@ -434,4 +433,4 @@ class MemoryBackend:
         self._closed = True
 
     def _name_key(self, name: bytes) -> bytes:
-        return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
+        return name_key(self.store_secret, name)

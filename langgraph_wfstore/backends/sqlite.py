@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import os
 import sqlite3
 import time
@@ -23,7 +22,10 @@ from .base import (
     Standing,
     Tail,
     ThreadRow,
+    check_indexed,
     claimed,
+    lookup,
+    name_key,
 )
 from .packing import unpack
 from .sqlite_append import (
@@ -33,7 +35,6 @@ from .sqlite_append import (
     RECORD,
     Appends,
     lease_of,
-    lookup,
     packed,
     standing,
 )
@@ -42,7 +43,6 @@ from .sqlite_queue import WriteQueue
 from .sqlite_rewrite import copied, rewritten
 
 _THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
-_WHERE = frozenset({"source", "step", "run", "branch", "within"})
 
 
 class SqliteBackend:
@@ -146,9 +146,8 @@ class SqliteBackend:
         if below is not None:
             sql.append("AND position < ?")
             values.append(below)
+        check_indexed(where)
         for name, value in where.items():
-            if name not in _WHERE:
-                raise ValueError(f"{name} is not an indexed column")
             sql.append(f"AND {name} = ?")
             values.append(value)
         if where.get("source", "loop") != "loop":
@@ -386,7 +385,7 @@ class SqliteBackend:
         self._connections.close()
 
     def _name_key(self, name: bytes) -> bytes:
-        return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
+        return name_key(self.store_secret, name)
 
 
 def _setting(db: sqlite3.Connection, name: str) -> bytes | None:

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from .base import BRANCH, LOOKED_UP, OBJECT, REMOVAL, SWITCH, Append, LeaseRow, ObjectRow, Standing, ThreadRow
+from .base import (
+    BRANCH,
+    REMOVAL,
+    SWITCH,
+    Append,
+    LeaseRow,
+    ObjectRow,
+    Standing,
+    ThreadRow,
+    is_looked_up,
+    lookup,
+)
 from .packing import pack
 
 RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
@@ -188,14 +199,9 @@ def lease_of(db: sqlite3.Connection, name_key: bytes) -> LeaseRow | None:
     return None if found is None else LeaseRow(*found)
 
 
-def lookup(name: bytes) -> int:
-    """What a large object is found by."""
-    return int.from_bytes(name[:8], "big", signed=True)
-
-
 def looked_up(row: ObjectRow) -> int | None:
     """What an object is found by, if it is large."""
-    return lookup(row.id) if row.form == OBJECT and len(row.data) >= LOOKED_UP else None
+    return lookup(row.id) if is_looked_up(row) else None
 
 
 def _keyed(number: int | None, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

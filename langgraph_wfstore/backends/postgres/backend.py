@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,10 +20,12 @@ from ..base import (
     Standing,
     Tail,
     ThreadRow,
+    check_indexed,
+    lookup,
+    name_key,
 )
 from ..lanes import Lanes
 from ..packing import unpack
-from ..sqlite_append import lookup
 from .append import OBJECT, RECORD, Appends, flattened
 from .connections import Connections
 from .leases import CLAIM
@@ -53,7 +54,6 @@ _TAIL = (
     "array_agg(base ORDER BY number) bases, array_agg(head ORDER BY number) heads FROM wf.branch "
     "WHERE thread = t.no) b ON true "
 )
-_WHERE = frozenset({"source", "step", "run", "branch", "within"})
 _TABLES = ("record", "object", "link", "thread", "lineage", "branch", "life", "deleted_run", "lease", "operation")
 _PAGE = 1000
 
@@ -151,9 +151,8 @@ class PostgresBackend:
         if below is not None:
             sql.append("AND position < %s")
             values.append(below)
+        check_indexed(where)
         for name, value in where.items():
-            if name not in _WHERE:
-                raise ValueError(f"{name} is not an indexed column")
             sql.append(f"AND {name} = %s")
             values.append(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value)
         if where.get("source", "loop") != "loop":
@@ -347,7 +346,7 @@ class PostgresBackend:
         self._connections.close()
 
     def _name_key(self, name: bytes) -> bytes:
-        return hmac.digest(self.store_secret, b"thread " + name, "sha256")[:16]
+        return name_key(self.store_secret, name)
 
 
 def _thread(r: Sequence[Any]) -> ThreadRow:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from ..base import CHECKPOINT, LOOKED_UP, OBJECT, REDACTED, RUN, SKELETON, Append, ObjectRow, RecordRow, Rewrite
+from ..base import (
+    CHECKPOINT,
+    REDACTED,
+    RUN,
+    SKELETON,
+    Append,
+    RecordRow,
+    Rewrite,
+    is_looked_up,
+)
 from .client import Caller
 from .homes import Homes, Place
 from .map import packed_map
@@ -79,7 +88,7 @@ class Appends:
             "last": last.seq,
             "ordered": last.position is not None,
             "index": index_of(batch.records, RUN),
-            "big": [[each.id, str(each.number)] for each in batch.objects if _is_big(each)],
+            "big": [[each.id, str(each.number)] for each in batch.objects if is_looked_up(each)],
             "order": [
                 [each.position, each.seq]
                 for each in batch.records
@@ -156,7 +165,3 @@ def _seals(rows: list[RecordRow]) -> list[list[Any]]:
 
 def _numbered_seals(rows: list[RecordRow]) -> list[list[Any]]:
     return [[row.seq, str(row.ordinal), row.seal] for row in rows if row.seal is not None]
-
-
-def _is_big(row: ObjectRow) -> bool:
-    return row.form == OBJECT and len(row.data) >= LOOKED_UP

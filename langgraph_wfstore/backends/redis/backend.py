@@ -24,6 +24,7 @@ from ..base import (
     Standing,
     Tail,
     ThreadRow,
+    check_indexed,
 )
 from ..lanes import Lanes
 from .append import Appends, new_operation, rewrite_arguments
@@ -51,7 +52,6 @@ from .url import RedisOptions, parse_url
 
 _LAYOUT = b"\x01"
 _PAGE = 256
-_WHERE = frozenset({"source", "step", "run", "branch", "within"})
 
 
 class RedisBackend:
@@ -174,8 +174,7 @@ class RedisBackend:
     def checkpoints(
         self, thread: int, space: int | None, below: int | None, limit: int, where: dict[str, Any]
     ) -> list[RecordRow]:
-        if unknown := where.keys() - _WHERE:
-            raise ValueError(f"{', '.join(sorted(unknown))} is not an indexed column")
+        check_indexed(where)
         if "within" in where:
             return self._within(thread, space, below, limit, where)
         home = self._homes.of_number(thread)

@@ -7,13 +7,12 @@ lies outside of the homes are hints: they are written before what they lead to, 
 from __future__ import annotations
 
 import base64
-import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import BackendUnavailableError, IntegrityError
 from ..base import RUN as RUN_KIND
-from ..base import Append
+from ..base import Append, name_key
 from .client import Caller
 
 _HELD = 1 << 16
@@ -55,7 +54,7 @@ class Homes:
 
     def name_key(self, name: bytes) -> bytes:
         """What a thread id is found by."""
-        return hmac.digest(self._secret, b"thread " + name, "sha256")[:16]
+        return name_key(self._secret, name)
 
     def key(self, home: str) -> str:
         """The hash of a home, by which scripts find all of it."""
