@@ -12,14 +12,15 @@ that gives another, independent open saver on the same place), and takes all par
 
     globals().update(contract_tests(MyBackend))
 
-Each test that has a sync and an async form runs through both. A single part can be subclassed as well.
+A place that a URL leads to needs one fixture, `url`, and `AtUrl` as the base of the class. Each test that has a sync
+and an async form runs through both. A single part can be subclassed as well.
 """
 
 from __future__ import annotations
 
 from . import rewriting  # noqa: F401 - imported for what it does, before the others
 from .api import Api, AsyncApi, SyncApi, within
-from .contract import Contract, Reopen
+from .contract import AtUrl, Contract, Reopen
 from .contract_agents import AgentsContract
 from .contract_branches import BranchesContract, BranchRunsContract
 from .contract_capture import CaptureContract, LineageContract
@@ -124,6 +125,7 @@ __all__ = [
     "PARTS",
     "Api",
     "AsyncApi",
+    "AtUrl",
     "Contract",
     "Reopen",
     "SyncApi",

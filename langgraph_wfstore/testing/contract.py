@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from contextlib import ExitStack
+from typing import cast
 
 import pytest
 
+from langgraph_wfstore import WfStoreSaver
+
 from .api import APIS, Api
 
-if TYPE_CHECKING:
-    from langgraph_wfstore import WfStoreSaver
-
-Reopen = Callable[[], "WfStoreSaver"]
+Reopen = Callable[[], WfStoreSaver]
 """Gives another, independent open saver on the same place."""
 
 
@@ -24,6 +24,20 @@ class Contract:
         """The saver through its sync and through its async interface."""
         with APIS[cast(str, request.param)](saver) as api:
             yield api
+
+
+class AtUrl:
+    """The fixtures `saver` and `reopen` of a place that a URL leads to: a subclass gives the fixture `url`."""
+
+    @pytest.fixture
+    def saver(self, url: str) -> Iterator[WfStoreSaver]:
+        with WfStoreSaver(url) as saver:
+            yield saver
+
+    @pytest.fixture
+    def reopen(self, saver: WfStoreSaver, url: str) -> Iterator[Reopen]:
+        with ExitStack() as opened:
+            yield lambda: opened.enter_context(WfStoreSaver(url))
 
 
 class DurabilityContract(Contract):

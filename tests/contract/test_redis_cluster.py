@@ -1,17 +1,14 @@
 """The contract on a cluster of three masters; threads, and what leads to them, lie in different slots.
 
-Those parts that have to do with where things lie; with WFSTORE_TEST_WHOLE=1 all of them, in minutes more.
+Those parts that have to do with where things lie; with WFSTORE_TEST_WHOLE_CLUSTER=1 all of them, in minutes more.
 """
 
+import os
 import uuid
-from contextlib import ExitStack
 
 import pytest
-from whole import WHOLE, served_apis
 
-from langgraph_wfstore import WfStoreSaver
-from langgraph_wfstore.testing import contract_tests
-from langgraph_wfstore.testing.contract import APIS
+from langgraph_wfstore.testing import AtUrl, contract_tests
 from langgraph_wfstore.testing.redis_server import RedisCluster
 
 
@@ -21,25 +18,10 @@ def cluster():
         yield cluster
 
 
-class Cluster:
-    @pytest.fixture(params=served_apis("async"))
-    def api(self, request, saver):
-        with APIS[request.param](saver) as api:
-            yield api
-
+class Cluster(AtUrl):
     @pytest.fixture
     def url(self, cluster):
         return f"{cluster.url}?prefix={uuid.uuid4().hex}"
-
-    @pytest.fixture
-    def saver(self, url):
-        with WfStoreSaver(url) as saver:
-            yield saver
-
-    @pytest.fixture
-    def reopen(self, saver, url):
-        with ExitStack() as opened:
-            yield lambda: opened.enter_context(WfStoreSaver(url))
 
 
 PLACED = [
@@ -66,6 +48,6 @@ PLACED = [
 ]
 
 parts = contract_tests(Cluster)
-if not WHOLE:
+if os.environ.get("WFSTORE_TEST_WHOLE_CLUSTER") != "1":
     parts = {f"Test{name}": parts[f"Test{name}"] for name in PLACED}
 globals().update(parts)
