@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -80,13 +81,12 @@ class LiveObjectsSaver(BaseCheckpointSaver[int]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        if config is None or filter:
-            raise NotImplementedError("the workloads only list the checkpoints of one thread, without a filter")
-        place = _place(config)
+        places = list(self._saved) if config is None else [_place(config)]
         until = before["configurable"]["checkpoint_id"] if before else None
-        found = sorted((i for i in self._saved[place] if until is None or i < until), reverse=True)
-        for checkpoint_id in found[:limit]:
-            yield self._tuple(place, checkpoint_id)
+        ids = [(i, place) for place in places for i in self._saved[place] if until is None or i < until]
+        found = (self._tuple(place, checkpoint_id) for checkpoint_id, place in sorted(ids, reverse=True))
+        wanted = (filter or {}).items()
+        yield from islice((each for each in found if all(each.metadata.get(k) == v for k, v in wanted)), limit)
 
     def put(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from ..errors import WfStoreError
@@ -32,7 +32,7 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
         return server
     if not isinstance(url, str):
         if hasattr(url, "append") and hasattr(url, "capabilities"):
-            return url  # type: ignore[no-any-return]  # a Backend of the caller's own
+            return cast(Backend, url)  # one of the caller's own
         raise TypeError(f"a store is opened by a path or a URL, not by {type(url).__name__}: {url!r}")
     if url in (":memory:", "memory://"):
         from .memory import MemoryBackend

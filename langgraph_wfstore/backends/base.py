@@ -246,6 +246,11 @@ def lookup(name: bytes) -> int:
     return int.from_bytes(name[:8], "big", signed=True)
 
 
+def looked_up(row: ObjectRow) -> int | None:
+    """What an object is found by, if it is large; see `lookup`."""
+    return lookup(row.id) if is_looked_up(row) else None
+
+
 def check_indexed(where: Collection[str]) -> None:
     """ValueError if checkpoints are asked for by what is not indexed."""
     if unknown := sorted(set(where) - INDEXED):

@@ -13,8 +13,8 @@ import pytest
 
 from langgraph_wfstore import BackendUnavailableError, ThreadDeletedError, WfStoreSaver
 from langgraph_wfstore.backends.base import Append
-from langgraph_wfstore.backends.sqlite_append import Packed
-from langgraph_wfstore.backends.sqlite_queue import Ticket, WriteQueue
+from langgraph_wfstore.backends.sqlite.append import Packed
+from langgraph_wfstore.backends.sqlite.queue import Ticket, WriteQueue
 from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of

@@ -27,7 +27,7 @@ def put(saver: WfStoreSaver, thread_id: str, text: str) -> None:
 @pytest.mark.parametrize("remove", ["delete_thread", "prune"])
 def test_nothing_of_a_removed_thread_is_left_in_the_file(tmp_path: Path, remove: str, monkeypatch):
     monkeypatch.setattr(
-        "langgraph_wfstore.backends.sqlite_append.pack", lambda data: b"\0" + data
+        "langgraph_wfstore.backends.sqlite.append.pack", lambda data: b"\0" + data
     )  # so that it can be found
     path = tmp_path / "agent.db"
     with WfStoreSaver(path) as saver:
@@ -69,8 +69,8 @@ def left(path: Path, marks: Iterable[bytes]) -> set[bytes]:
 
 
 def test_nothing_of_what_was_redacted_is_left_in_the_file_or_its_log(tmp_path: Path, monkeypatch):
-    for module in ("sqlite_append", "sqlite_rewrite"):
-        monkeypatch.setattr(f"langgraph_wfstore.backends.{module}.pack", lambda data: b"\0" + data)
+    for module in ("append", "rewrite"):
+        monkeypatch.setattr(f"langgraph_wfstore.backends.sqlite.{module}.pack", lambda data: b"\0" + data)
     path = tmp_path / "agent.db"
     with WfStoreSaver(path) as saver:
         texts = fill(saver)

@@ -7,9 +7,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WfStoreError
-from ..base import Append, ObjectRow, RecordRow, Standing
+from ..base import Append, ObjectRow, RecordRow, Standing, looked_up
 from ..packing import pack
-from ..sqlite_append import looked_up
 from .schema import Sql
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -28,11 +29,11 @@ def options_of(source: Any, given: Options) -> Options:
         WfStoreError: psycopg is not installed, or the URL is not one.
         ValueError: a parameter has a value that it cannot have.
     """
-    try:
-        import psycopg  # noqa: F401
-        import psycopg_pool  # noqa: F401
-    except ImportError as error:
-        raise WfStoreError(f"{_EXTRA} ({error})") from error
+    for package in ("psycopg", "psycopg_pool"):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise WfStoreError(f"{_EXTRA} ({error})") from error
     if not isinstance(source, str):
         return _checked(given._replace(source=source, place=_place_of(source)))
     parts = urlsplit(source)

@@ -35,15 +35,7 @@ end
 
 local high = redis.call('STRLEN', order) / 12
 if ARGV[2] ~= '' then
-  local low, below = 0, tonumber(ARGV[2])
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if struct.unpack('>I8', redis.call('GETRANGE', order, middle * 12, middle * 12 + 7)) < below then
-      low = middle + 1
-    else
-      high = middle
-    end
-  end
+  high = count_below(order, high, tonumber(ARGV[2]))
 end
 local found, looked = {}, 0
 while high > 0 and limit > 0 do

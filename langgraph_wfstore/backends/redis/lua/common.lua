@@ -119,12 +119,9 @@ local function index(n, entries)
   end
 end
 
-local function place(n, position, seq)
-  local order, entry = key('o', n), struct.pack('>I8I4', position, seq)
-  local low, high = 0, redis.call('STRLEN', order) / 12
-  if high > 0 and struct.unpack('>I8', redis.call('GETRANGE', order, high * 12 - 12, high * 12 - 5)) < position then
-    low = high
-  end
+-- How many of the first `high` entries of a causal order have a smaller position.
+local function count_below(order, high, position)
+  local low = 0
   while low < high do
     local middle = math.floor((low + high) / 2)
     if struct.unpack('>I8', redis.call('GETRANGE', order, middle * 12, middle * 12 + 7)) < position then
@@ -132,6 +129,15 @@ local function place(n, position, seq)
     else
       high = middle
     end
+  end
+  return low
+end
+
+local function place(n, position, seq)
+  local order, entry = key('o', n), struct.pack('>I8I4', position, seq)
+  local low = redis.call('STRLEN', order) / 12
+  if low > 0 and struct.unpack('>I8', redis.call('GETRANGE', order, low * 12 - 12, low * 12 - 5)) >= position then
+    low = count_below(order, low, position)
   end
   redis.call('SETRANGE', order, low * 12, entry .. redis.call('GETRANGE', order, low * 12, -1))
 end

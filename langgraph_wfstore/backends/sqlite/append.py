@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from .base import (
+from ..base import (
     BRANCH,
     REMOVAL,
     SWITCH,
     Append,
     LeaseRow,
-    ObjectRow,
     Standing,
     ThreadRow,
-    is_looked_up,
-    lookup,
+    looked_up,
 )
-from .packing import pack
+from ..packing import pack
 
 RECORD = "key, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
 OBJECTS = "key, id, form, tag, nonce, data"
@@ -197,11 +195,6 @@ def lease_of(db: sqlite3.Connection, name_key: bytes) -> LeaseRow | None:
     """The lease of a thread id; the table must be there."""
     found = db.execute("SELECT token, holder, expires FROM lease WHERE name_key = ?", (name_key,)).fetchone()
     return None if found is None else LeaseRow(*found)
-
-
-def looked_up(row: ObjectRow) -> int | None:
-    """What an object is found by, if it is large."""
-    return lookup(row.id) if is_looked_up(row) else None
 
 
 def _keyed(number: int | None, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

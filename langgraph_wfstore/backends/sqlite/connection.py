@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..errors import BackendUnavailableError, IntegrityError, WfStoreError
+from ...errors import BackendUnavailableError, IntegrityError, WfStoreError
 
 APPLICATION_ID = 0x57665374  # "WfSt"
 LAYOUT_VERSION = 1

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
-from ..errors import BackendUnavailableError, IntegrityError
-from .base import (
+from ...errors import BackendUnavailableError, IntegrityError
+from ..base import (
     Append,
     BranchRow,
     Capabilities,
@@ -27,8 +27,8 @@ from .base import (
     lookup,
     name_key,
 )
-from .packing import unpack
-from .sqlite_append import (
+from ..packing import unpack
+from .append import (
     CREATE_LEASE,
     LAST,
     OBJECTS,
@@ -38,9 +38,9 @@ from .sqlite_append import (
     packed,
     standing,
 )
-from .sqlite_connection import Connections
-from .sqlite_queue import WriteQueue
-from .sqlite_rewrite import copied, rewritten
+from .connection import Connections
+from .queue import WriteQueue
+from .rewrite import copied, rewritten
 
 _THREAD = "t.name, t.life, l.secret, t.created, t.no, t.lineage, t.epoch, l.epoch, t.current, t.branches, t.nested"
 
@@ -65,7 +65,7 @@ class SqliteBackend:
 
     def __init__(self, path: str, *, synchronous: str = "full", read_only: bool = False, timeout: float = 60.0) -> None:
         self.path = os.path.abspath(path)
-        schema = files("langgraph_wfstore.backends").joinpath("schema.sql").read_text("utf-8")
+        schema = files("langgraph_wfstore.backends.sqlite").joinpath("schema.sql").read_text("utf-8")
         self._connections = Connections(self.path, schema, synchronous, read_only, timeout)
         with self._connections.reader() as db:
             secret = db.execute("SELECT value FROM store WHERE name = 'secret'").fetchone()

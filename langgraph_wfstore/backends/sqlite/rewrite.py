@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from .base import RUN, SKELETON, Rewrite, Tail
-from .packing import pack
-from .sqlite_append import INSERT_THREAD, LAST, RECORD, looked_up, standing
+from ..base import RUN, SKELETON, Rewrite, Tail, looked_up
+from ..packing import pack
+from .append import INSERT_THREAD, LAST, RECORD, standing
 
 
 def copied(db: sqlite3.Connection, tail: Tail, name: bytes, name_key: bytes, life: int, created: int) -> bool:

@@ -10,10 +10,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from ..errors import BackendUnavailableError
-from .base import Stale
-from .sqlite_append import Appends, Packed
-from .sqlite_connection import Connections, translated, translation
+from ...errors import BackendUnavailableError
+from ..base import Stale
+from .append import Appends, Packed
+from .connection import Connections, translated, translation
 
 _MOST = 256  # appends in one transaction
 
