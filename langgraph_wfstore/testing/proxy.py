@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 
 _CHUNK = 1 << 16
@@ -25,6 +26,7 @@ class Proxy:
         refuse: new connections are reset at once.
         accepted: how many connections there were.
         lost: how many replies were lost by `lose_replies`.
+        held: how many connections have a request that the black hole keeps.
 
     Args:
         host, port: of the server.
@@ -42,6 +44,7 @@ class Proxy:
         self.refuse = False
         self.accepted = 0
         self.lost = 0
+        self.held = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._listener.settimeout(_POLL)
         self.host, self.port = self._listener.getsockname()[:2]
@@ -113,6 +116,16 @@ class Proxy:
                 return True
             return False
 
+    @contextlib.contextmanager
+    def _holding(self) -> Iterator[None]:
+        with self._lock:
+            self.held += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.held -= 1
+
     def _forget(self, pair: _Pair) -> None:
         with self._lock, contextlib.suppress(ValueError):
             self._pairs.remove(pair)
@@ -147,8 +160,9 @@ class _Pair:
             while chunk := self._client.recv(_CHUNK):
                 if proxy.latency:
                     time.sleep(proxy.latency)
-                while proxy.black_hole and not self._dead.is_set():
-                    time.sleep(_POLL)
+                with proxy._holding():
+                    while proxy.black_hole and not self._dead.is_set():
+                        time.sleep(_POLL)
                 seen, tail = tail + chunk, chunk[-256:]  # what is looked for may lie across two chunks
                 if not self._losing.is_set() and proxy._takes(seen):
                     self._losing.set()

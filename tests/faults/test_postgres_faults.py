@@ -17,21 +17,16 @@ from urllib.parse import quote, urlsplit
 import psycopg
 import pytest
 from psycopg.rows import tuple_row
+from writing import Writer, assert_nothing_lost, numbers, put
 
 from langgraph_wfstore import BackendUnavailableError, WfStore, WfStoreSaver
 from langgraph_wfstore.errors import ThreadNotFoundError
 from langgraph_wfstore.testing.contract import assert_sound
-from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
+from langgraph_wfstore.testing.material import config_of
 from langgraph_wfstore.testing.postgres_server import PostgresServer, running
 from langgraph_wfstore.testing.proxy import Proxy
 
 _made = itertools.count(1)
-
-
-def put(saver: WfStoreSaver, thread_id: str, number: int, config: Any = None) -> Any:
-    values = {"number": number, "list": [f"{number} {place} " + "x" * 70 for place in range(number % 7 + 1)]}
-    checkpoint = checkpoint_of(values, dict.fromkeys(values, number + 1))
-    return saver.put(config or config_of(thread_id), checkpoint, metadata_of(number), checkpoint["channel_versions"])
 
 
 @pytest.fixture
@@ -59,92 +54,38 @@ def admin(url: str) -> Iterator[psycopg.Connection[Any]]:
         yield db
 
 
-class Writer:
-    """Puts, one after the other, on a thread of its own, until it is told to stop; keeps what was acknowledged."""
-
-    def __init__(self, saver: WfStoreSaver, thread_id: str) -> None:
-        self.acknowledged: list[str] = []
-        self.error: BaseException | None = None
-        self._stop = threading.Event()
-        self._saver, self._thread_id = saver, thread_id
-        self._running = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        config = None
-        try:
-            for number in itertools.count():
-                if self._stop.is_set():
-                    return
-                config = put(self._saver, self._thread_id, number, config)
-                self._saver.put_writes(config, [("number", number)], f"task {number}")
-                self.acknowledged.append(config["configurable"]["checkpoint_id"])
-        except BaseException as error:  # noqa: BLE001  # looked at by `stop`
-            self.error = error
-
-    def __enter__(self) -> Writer:
-        self._running.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._running.join()
-        if self.error is not None:
-            raise self.error
-
-    def goes_on(self, by: int = 3) -> None:
-        """Wait until more was acknowledged."""
-        wanted = len(self.acknowledged) + by
-        while len(self.acknowledged) < wanted:
-            assert self._running.is_alive(), self.error
-            time.sleep(0.01)
-
-
-def assert_all_there(saver: WfStoreSaver, writers: dict[str, Writer]) -> None:
-    """Exactly what was acknowledged is there, each with its write, and verifies."""
-    for thread_id, writer in writers.items():
-        found = [*saver.list(config_of(thread_id))]
-        ids = [item.config["configurable"]["checkpoint_id"] for item in found][::-1]
-        assert ids == writer.acknowledged
-        assert all(len(item.pending_writes or ()) == 1 for item in found)
-        assert_sound(saver, thread_id)
-
-
 # ------------------------------------------------------------------ servers that go and come
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed_again_and_again() -> None:
-    with running() as server, WfStoreSaver(server.url) as saver, contextlib.ExitStack() as all_of_them:
-        writers = {name: all_of_them.enter_context(Writer(saver, name)) for name in ("a", "b", "c")}
-        for _ in range(5):
-            for writer in writers.values():
-                writer.goes_on()
-            server.kill()
-            time.sleep(0.05)
-            server.start()
-        for writer in writers.values():
-            writer.goes_on()
-        all_of_them.close()
-        assert_all_there(saver, writers)
+    with running() as server, WfStoreSaver(server.url) as saver:
+        with Writer(saver, ["a", "b", "c"]) as writer:
+            for _ in range(5):
+                writer.until(9)
+                server.kill()
+                time.sleep(0.05)
+                server.start()
+            writer.until(9)
+        assert writer.failed == 0
+        assert_nothing_lost(writer, saver)
 
 
 def test_connections_that_the_server_ends_are_not_noticed(url: str) -> None:
-    with WfStoreSaver(url) as saver, admin(url) as db, contextlib.ExitStack() as all_of_them:
-        writers = {name: all_of_them.enter_context(Writer(saver, name)) for name in ("a", "b")}
+    with WfStoreSaver(url) as saver, admin(url) as db:
         ended = 0
-        for _ in range(20):
-            for writer in writers.values():
-                writer.goes_on(1)
-            ended += len(
-                db.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wfstore' "
-                    "AND datname = current_database()"
-                ).fetchall()
-            )
-        for writer in writers.values():
-            writer.goes_on()
-        all_of_them.close()
+        with Writer(saver, ["a", "b"]) as writer:
+            for _ in range(20):
+                writer.until(2)
+                ended += len(
+                    db.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wfstore' "
+                        "AND datname = current_database()"
+                    ).fetchall()
+                )
+            writer.until(6)
         assert ended >= 20
-        assert_all_there(saver, writers)
+        assert writer.failed == 0
+        assert_nothing_lost(writer, saver)
 
 
 def test_a_promoted_standby_goes_on_where_the_primary_died() -> None:
@@ -166,15 +107,15 @@ def test_a_promoted_standby_goes_on_where_the_primary_died() -> None:
         primary.start()
         proxy = opened.enter_context(Proxy("127.0.0.1", primary.port))
         saver = opened.enter_context(WfStoreSaver(through(proxy, f"{primary.url}?schema=agents")))
-        with Writer(saver, "a") as writer:
-            writer.goes_on(10)
+        with Writer(saver, ["a"]) as writer:
+            writer.until(10)
             primary.kill()
             proxy.retarget("127.0.0.1", standby.port)
             proxy.reset()
             time.sleep(0.2)  # writes meet a server that only reads
             standby.promote()
-            writer.goes_on(10)
-        assert_all_there(saver, {"a": writer})
+            writer.until(10)
+        assert_nothing_lost(writer, saver)
 
 
 def test_what_a_server_lost_is_named_against_a_head_that_was_kept() -> None:
@@ -263,15 +204,14 @@ def test_an_operation_whose_reply_is_lost_is_applied_once(url: str, proxy: Proxy
 
 
 def test_replies_that_are_lost_one_after_the_other_lose_nothing(url: str, proxy: Proxy) -> None:
-    with WfStoreSaver(through(proxy, url)) as saver, contextlib.ExitStack() as all_of_them:
-        writers = {name: all_of_them.enter_context(Writer(saver, name)) for name in ("a", "b")}
-        for _ in range(25):
-            proxy.lose_replies(1, b"INSERT INTO")
-            for writer in writers.values():
-                writer.goes_on(1)
-        all_of_them.close()
+    with WfStoreSaver(through(proxy, url)) as saver:
+        with Writer(saver, ["a", "b"]) as writer:
+            for _ in range(25):
+                proxy.lose_replies(1, b"INSERT INTO")
+                writer.until(2)
         assert proxy.lost >= 20
-        assert_all_there(saver, writers)
+        assert writer.failed == 0
+        assert_nothing_lost(writer, saver)
 
 
 # ------------------------------------------------------------------ a network that fails
@@ -301,11 +241,35 @@ def test_a_server_that_cannot_be_reached_is_said_at_once_and_by_its_name(url: st
 def test_a_slow_network_and_resets_between_operations_change_nothing(url: str, proxy: Proxy) -> None:
     with WfStoreSaver(through(proxy, url)) as saver:
         proxy.latency = 0.02
-        with Writer(saver, "a") as writer:
+        with Writer(saver, ["a"]) as writer:
             for _ in range(10):
-                writer.goes_on(1)
+                writer.until(1)
                 proxy.reset()
-        assert_all_there(saver, {"a": writer})
+        assert_nothing_lost(writer, saver)
+
+
+def test_as_many_threads_as_there_are_connections_wait_at_the_same_time(url: str, proxy: Proxy) -> None:
+    names = [f"t{number}" for number in range(50)]
+    with WfStoreSaver(through(proxy, url, pool_size=50)) as saver:
+        for name in names:
+            put(saver, name, 0)
+        backend: Any = saver.store.backend
+        with contextlib.ExitStack() as taken:  # a connection is opened for each, so that none has to be later
+            for _ in names:
+                taken.enter_context(backend._connections._pool.connection(timeout=30))
+        proxy.black_hole = True
+        workers = [threading.Thread(target=put, args=(saver, name, 1)) for name in names]
+        for worker in workers:
+            worker.start()
+        end = time.monotonic() + 20
+        while proxy.held < len(names) and time.monotonic() < end:
+            time.sleep(0.02)
+        held = proxy.held
+        proxy.black_hole = False
+        for worker in workers:
+            worker.join()
+        assert held == len(names)  # none of them waited for another one
+        assert [len(numbers(saver, name)) for name in names] == [2] * len(names)
 
 
 # ------------------------------------------------------------------ a server that refuses for a while
@@ -334,13 +298,13 @@ def test_a_lock_that_is_held_for_a_while_is_waited_for(url: str) -> None:
     schema = url.rpartition("=")[2]
     with WfStoreSaver(f"{url}&timeout=20&options={quote('-c lock_timeout=100')}") as saver, admin(url) as db:
         config = put(saver, "t", 0)
-        with Writer(saver, "a") as writer:
-            writer.goes_on()
+        with Writer(saver, ["a"]) as writer:
+            writer.until(3)
             with db.transaction():
                 db.execute(f"LOCK TABLE {schema}.record IN ACCESS EXCLUSIVE MODE")
                 time.sleep(0.5)
-            writer.goes_on()
-        assert_all_there(saver, {"a": writer})
+            writer.until(3)
+        assert_nothing_lost(writer, saver)
         put(saver, "t", 1, config)
     with WfStoreSaver(f"{url}&timeout=1") as saver, admin(url) as db, db.transaction():
         db.execute(f"LOCK TABLE {schema}.record IN ACCESS EXCLUSIVE MODE")

@@ -23,12 +23,13 @@ OPERATIONS = 25
 _made = itertools.count(1)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store that several processes open, on each engine that they can share."""
     if request.param == "sqlite":
         return str(tmp_path / "agent.db")
-    return f"{request.getfixturevalue(f'{request.param}_url')}?schema=processes{next(_made)}"
+    server, own = request.getfixturevalue(f"{request.param}_url"), f"processes{next(_made)}"
+    return f"{server}?timeout=20&{'schema' if request.param == 'postgres' else 'prefix'}={own}"
 
 
 def put(saver: WfStoreSaver, thread_id: str, number: int, config: Any = None, who: str = "") -> Any:
@@ -395,7 +396,7 @@ def test_close_while_others_write_and_read_neither_hangs_nor_loses_what_was_ackn
         within(saver.close)
         for thread in threads:
             within(thread.join)
-        assert all(isinstance(error, BackendUnavailableError) for error in errors), errors
+        assert {type(error) for error in errors} == {BackendUnavailableError}, errors
         assert len(errors) == len(threads)
         with WfStoreSaver(fresh) as again:
             for name, count in done.items():

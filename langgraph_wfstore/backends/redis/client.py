@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from ...errors import BackendUnavailableError, WfStoreError
+from ..lanes import closed_error
 from .url import RedisOptions, RedisPlace
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
@@ -101,11 +104,18 @@ class Caller:
         self._place = place
         self._owned = owned
         self._closed = False
+        self._reset()
         self._waits = options.wait_replicas > 0 or options.wait_aof
         self._client: Any = self._within(client) if owned else client
         self._cluster = isinstance(self._client, imported().RedisCluster)
         if self._client.get_encoder().decode_responses:
             raise WfStoreError("the store keeps bytes: give it a client with decode_responses=False")
+
+    def _reset(self) -> None:
+        """Nothing is under way: at the beginning, and in a forked child, which has none of its parent's threads."""
+        self._process = os.getpid()
+        self._active = 0  # calls that are under way
+        self._idle = threading.Condition()
 
     # ------------------------------------------------------------------ calls
 
@@ -184,8 +194,10 @@ class Caller:
         self._within(ask)
 
     def close(self) -> None:
-        """Close the client, if it is not the caller's own."""
-        self._closed = True
+        """Close the client, if it is not the caller's own, once the calls that are under way have ended."""
+        with self._idle:
+            self._closed = True
+            self._idle.wait_for(lambda: not self._active, self._options.timeout)
         if self._owned:
             self._client.close()
 
@@ -224,8 +236,20 @@ class Caller:
 
     def _within(self, call: Callable[[], Any]) -> Any:
         """What a call gives; it is repeated while its failure may pass, and there is time."""
-        if self._closed:
-            raise BackendUnavailableError(f"the store {self._place} was closed; open it again")
+        if self._process != os.getpid():
+            self._reset()
+        with self._idle:
+            if self._closed:
+                raise closed_error(self._place)
+            self._active += 1
+        try:
+            return self._repeated(call)
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    def _repeated(self, call: Callable[[], Any]) -> Any:
         end = time.monotonic() + self._options.timeout
         pause = _FIRST_PAUSE
         while True:
