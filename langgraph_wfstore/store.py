@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from .appending.inputs import CheckpointInput, WritesInput
 from .appending.putting import EncodedCheckpoint, encode_checkpoint, encode_writes, plan_checkpoint, plan_writes
 from .arguments import check_limit, checked_thread_id
 from .backends import open_backend
-from .backends.base import Backend, Tail
+from .backends.base import HIDDEN_NAME, Backend, Tail
 from .branching.branches import branch_named
 from .canonical import hex_id
 from .codec import Codec, Encoded, Serializer
@@ -29,6 +30,8 @@ from .values.objects import new_secret
 from .values.reading import StoredCheckpoint
 
 if TYPE_CHECKING:
+    from .artifact.copying import CopyReport
+    from .artifact.opening import Limits
     from .thread import Thread
 
 _PAGE = 256
@@ -133,14 +136,15 @@ class WfStore:
             if not page:
                 break
             start = page[-1].row.number or 0
-            found += [_info(tail) for tail in page if metadata is None or self._matches(tail, Filter(metadata))]
+            shown = [tail for tail in page if not tail.row.name.startswith(HIDDEN_NAME)]
+            found += [_info(tail) for tail in shown if metadata is None or self._matches(tail, Filter(metadata))]
         return found[:limit]
 
     def thread_ids(self) -> Iterator[str]:
         """The ids of all threads in the order of their creation, page by page; threads may come and go meanwhile."""
         start = 0
         while page := self.backend.threads(start, _PAGE):
-            yield from (_name(tail.row.name) for tail in page)
+            yield from (_name(tail.row.name) for tail in page if not tail.row.name.startswith(HIDDEN_NAME))
             start = page[-1].row.number or 0
 
     def _matches(self, tail: Tail, wanted: Filter) -> bool:
@@ -372,6 +376,83 @@ class WfStore:
             ConflictError: the target exists.
         """
         retention.copy_thread(self.views, source_id, target_id)
+
+    # ------------------------------------------------------------------ artifacts and other stores
+
+    def import_artifact(
+        self,
+        path: str | PathLike[str],
+        thread_id: object = None,
+        *,
+        limits: Limits | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Thread:
+        """Make a thread of an artifact: with all branches, pending writes, interrupts, runs, steps and calls.
+
+        It has the same record ids, verifies, and resumes. The file is taken for hostile: nothing of it is used before
+        it was checked, and nothing is visible before the whole thread verified. If the thread is here already, with
+        all that the artifact has, nothing is done.
+
+        Args:
+            path: of a file that `Thread.export` has written.
+            thread_id: the thread's id here; None for the one that it had.
+            limits: how large it may be.
+            progress: called with how many records were read, and how many there are.
+
+        Raises:
+            ArtifactError: the file is no artifact, was changed, or exceeds the limits; nothing was imported.
+            IntegrityError: its content is not what its ids say; nothing was imported.
+            ConflictError: there is another thread of that id.
+            TypeError: it is no thread id.
+        """
+        from .artifact.importing import import_artifact
+
+        return self.thread(import_artifact(self, path, thread_id, limits, progress))
+
+    def copy_to(
+        self,
+        other: WfStore,
+        thread_ids: Iterable[str] | None = None,
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> CopyReport:
+        """Copy threads to another store, on whatever engine it is; record ids and everything else stay what they are.
+
+        Each thread comes whole or not at all. Whoever stops it can call it again: what is there is passed over.
+
+        Args:
+            other: the store they go to.
+            thread_ids: which; None for all.
+            progress: called with a thread's id, how many of its records are copied, and how many there are.
+
+        Returns:
+            what was copied, was there, and was refused: a thread of which the other store has another state or another
+            thread, or which is damaged here.
+
+        Raises:
+            WfStoreError: the other store is this one.
+        """
+        from .artifact.copying import copy_to
+
+        return copy_to(self, other, thread_ids, progress)
+
+    def head_statement(self, thread_id: object, sign_with: Any) -> bytes:
+        """A signed statement of where a thread stands, which shows later that nothing of it was cut off or replaced.
+
+        Args:
+            thread_id: which thread.
+            sign_with: as in `Thread.export`; needs the extra `sign`.
+
+        Returns:
+            a DSSE envelope, JSON in UTF-8 (FORMAT.md, section 15); `wfstore_verify.py` checks artifacts against it.
+
+        Raises:
+            ThreadNotFoundError: there is no such thread.
+            WfStoreError: it is no key.
+        """
+        from .artifact.stating import head_statement
+
+        return head_statement(self, checked_thread_id(thread_id), sign_with)
 
     # ------------------------------------------------------------------ the whole store
 

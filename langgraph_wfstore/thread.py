@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from . import verify
 from .arguments import check_limit, checked_branch_name
+from .artifact.exporting import ExportReport, export
+from .artifact.proving import prove
+from .artifact.withholding import Selector
 from .branching import verbs as branching
 from .branching.verbs import BranchInfo
 from .canonical import hex_id, utf8
@@ -346,6 +350,54 @@ class Thread:
         """
         selection = selection_of(channels, messages, where, calls)
         return redact(self.store.views, self.store.codec, self.thread_id, selection, reason, dry_run)
+
+    def export(
+        self,
+        path: str | PathLike[str],
+        redact: Selector | Iterable[Selector] = (),
+        compress: bool = False,
+        sign_with: Any = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ExportReport:
+        """Write the thread to one file, an artifact, that verifies and imports anywhere (FORMAT.md, section 15).
+
+        The same thread gives the same bytes on every engine. The file is complete when it has its name. What is put
+        meanwhile is left out.
+
+        Args:
+            path: where it goes, as a rule `*.wfz`; what is there is replaced.
+            redact: what to leave out: names of channels, ids of records (`sha256:...`), and functions that are called
+                with every stored value and with everything in it; with copies of the messages in it, wherever they
+                stand. Content goes, ids stay, and the artifact verifies and says what is withheld.
+            compress: deflate the members. It does not change the artifact's identity.
+            sign_with: an Ed25519 private key, see `artifact.signing.signer_of`; needs the extra `sign`.
+            progress: called with how many records are written, and how many there are.
+
+        Raises:
+            ThreadNotFoundError: the thread is gone.
+            IntegrityError: what is stored is damaged.
+            WfStoreError: nothing was found of what `redact` names, or the directory or the key is none.
+            whatever a function of `redact` raises. No file is left then.
+        """
+        return export(self.store, self.thread_id, path, redact, compress, sign_with, progress)
+
+    def prove(self, record_id: str, values: bool = True) -> dict[str, Any]:
+        """A small document which proves that a record is in the thread, without the rest of it.
+
+        `wfstore_verify.py` checks it against the root that an artifact, a signature or a head statement gives.
+
+        Args:
+            record_id: `sha256:...`; of a run, step or call its end is proven too, if it has ended.
+            values: whether the values that the records name are part of it.
+
+        Returns:
+            what `json.dumps` takes (FORMAT.md, section 15).
+
+        Raises:
+            WfStoreError: the thread has no such record.
+            ValueError: it is no id.
+        """
+        return prove(self.store, self.thread_id, record_id, values)
 
     def verify(self, expect_head: str | None = None) -> verify.VerifyReport:
         """Recompute everything that can be recomputed: records, links, seals, objects, lists, indexes.

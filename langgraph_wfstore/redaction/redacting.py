@@ -98,7 +98,7 @@ def redact(
 
     def plan() -> Rewrite | None:
         nonlocal report, lineage
-        redaction = _Redaction.of(views, codec, thread_id)
+        redaction = Redaction.of(views, codec, thread_id)
         lineage = redaction.lineage
         chosen = redaction.choose(selection)
         report = redaction.report(chosen, reason, dry_run)
@@ -112,7 +112,7 @@ def redact(
     return report
 
 
-class _Redaction:
+class Redaction:
     """A lineage as it stands: its threads, and all its objects."""
 
     def __init__(self, views: Views, codec: Codec, thread_id: str, wholes: Sequence[Whole], content: Content) -> None:
@@ -125,7 +125,7 @@ class _Redaction:
         self.lineage = wholes[0].tail.row.lineage or 0
 
     @classmethod
-    def of(cls, views: Views, codec: Codec, thread_id: str) -> _Redaction:
+    def of(cls, views: Views, codec: Codec, thread_id: str) -> Redaction:
         """The lineage of a thread; Stale if it changes while it is read."""
         backend = views.backend
         lineage = views.tail(thread_id).row.lineage or 0
@@ -135,6 +135,11 @@ class _Redaction:
         if not wholes or any(backend.standing(whole.tail.row) != whole.tail.standing for whole in wholes):
             raise Stale
         return cls(views, codec, thread_id, wholes, content)
+
+    @property
+    def record_ids(self) -> frozenset[bytes]:
+        """The ids of the records that name values."""
+        return frozenset(named.record_id for named in self._named)
 
     def choose(self, selection: Selection) -> Chosen:
         """What goes.
@@ -184,7 +189,7 @@ class _Redaction:
             )
         rows = self._content.rows
         change = Rewrite(self.lineage, {whole.number: whole.tail.standing for whole in self._wholes}, secret=secret)
-        masks = self._masks(chosen.numbers)
+        masks = self.masks(chosen.numbers)
         change.replace_objects = [
             ObjectRow(number, rows[number].id, REDACTED, "", None, write_mask(mask)) for number, mask in masks.items()
         ]
@@ -200,7 +205,12 @@ class _Redaction:
             state(change, whole.tail, said, f"{REDACTION}: {reason}" if reason else REDACTION)
         return change
 
-    def _masks(self, numbers: Iterable[int]) -> Mapping[int, dict[str, Json]]:
+    def masks(self, numbers: Iterable[int]) -> Mapping[int, dict[str, Json]]:
+        """What stands in the place of these objects, by number.
+
+        Raises:
+            DecodeError: one of them holds metadata that cannot be decoded.
+        """
         names = {named.name for named in self._named if named.is_channel}
         metadata = {self._bytes_of(named) for named in self._named if named.name == METADATA}
         return {number: self._mask(number, names, number in metadata) for number in sorted(numbers)}

@@ -29,14 +29,16 @@ class Selection(NamedTuple):
     messages: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
     where: Callable[[Any], object] | None = None
+    records: frozenset[bytes] = frozenset()
 
 
 class Named(NamedTuple):
-    """A value that a record names: as what, in which record, and its object's number."""
+    """A value that a record names: as what, in which record, its object's number, and the record's id."""
 
     name: str
     record: Record
     number: int
+    record_id: bytes
 
     @property
     def is_channel(self) -> bool:
@@ -91,7 +93,7 @@ def _named(row: RecordRow, record: Record) -> Iterator[Named]:
         names = [name for name, value in zip(record._fields, record, strict=True) if type(value) is Ref]
     for name, number in zip(names, unpack_numbers(row.refs), strict=True):
         if number:
-            yield Named(name, record, number)
+            yield Named(name, record, number, row.id)
 
 
 class Values:
@@ -173,7 +175,7 @@ class Chooser:
             if item.is_channel and item.name in self._asked.channels:
                 self._take(item.number)
                 self._met.add(item.name)
-            elif self._is_of_call(item.record):
+            elif self._is_of_call(item.record) or item.record_id in self._asked.records:
                 self._take(item.number)
             elif self._asked.channels and item.is_given:
                 self._by_key(item.number)

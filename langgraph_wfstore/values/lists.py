@@ -32,30 +32,30 @@ def list_id(items: Sequence[bytes]) -> bytes:
     Returns:
         digest("list", root of the tree, number of items as 8 bytes big endian).
     """
-    level = [digest("list-leaf", b"".join(group)) for group in _groups(items)]
+    level = [digest("list-leaf", b"".join(group)) for group in groups(items)]
     while len(level) > 1:
-        level = [digest("list-node", b"".join(group)) for group in _groups(level)]
+        level = [digest("list-node", b"".join(group)) for group in groups(level)]
     root = level[0] if level else b""
     return digest("list", root, len(items).to_bytes(8, "big"))
 
 
-def _groups(items: Sequence[bytes]) -> list[Sequence[bytes]]:
+def groups(items: Sequence[bytes]) -> list[Sequence[bytes]]:
     """Runs that end at an item whose last byte has its low 5 bits clear; 2 to 1024 items each, the last may be 1."""
-    groups: list[Sequence[bytes]] = []
+    found: list[Sequence[bytes]] = []
     start = 0
     for end in map(re.Match.end, _ENDS.finditer(bytes(map(_last, items)))):
         while end - start > LARGEST_GROUP:
-            groups.append(items[start : start + LARGEST_GROUP])
+            found.append(items[start : start + LARGEST_GROUP])
             start += LARGEST_GROUP
         if end - start >= 2:
-            groups.append(items[start:end])
+            found.append(items[start:end])
             start = end
     while len(items) - start > LARGEST_GROUP:
-        groups.append(items[start : start + LARGEST_GROUP])
+        found.append(items[start : start + LARGEST_GROUP])
         start += LARGEST_GROUP
     if start < len(items):
-        groups.append(items[start:])
-    return groups
+        found.append(items[start:])
+    return found
 
 
 def items_of(names: Sequence[bytes], numbers: Sequence[int]) -> list[bytes]:

@@ -9,18 +9,10 @@ from ..backends.base import CHECKPOINT, HIDDEN, KEPT, RUN, SKELETON, WRITE, Back
 from ..canonical import check, from_hex_id, hex_id
 from ..errors import ThreadNotFoundError, WfStoreError
 from ..format import Record, read_record, read_skeleton, record_id, seal_id
-from ..records import (
-    CallRecord,
-    CheckpointRecord,
-    EndRecord,
-    MergeRecord,
-    RunRecord,
-    SealRecord,
-    StepRecord,
-    WriteRecord,
-)
+from ..records import SealRecord
 from ..retention.statement import Part, stated, statement
-from ..threads.view import KINDS, Entry, anchor_of, entries_of, run_of, space_of
+from ..threads.columns import columns_of
+from ..threads.view import KINDS, Entry, anchor_of, entries_of, space_of
 from .branches import BranchReplay
 from .merges import check_merges
 from .objects import check_objects
@@ -215,36 +207,13 @@ def _checked(row: RecordRow, findings: _Findings) -> Record | None:
         if record_id(KINDS[row.kind], row.body) != row.id:
             findings.add(where, "its content does not match its id")
         record = read_record(KINDS[row.kind], row.body)
-        for name, expected in _columns(record).items():
+        for name, expected in columns_of(record).items():
             if getattr(row, name) != expected or type(getattr(row, name)) is not type(expected):
                 findings.add(where, f"column {name} is {getattr(row, name)!r}, the record says {expected!r}")
         return record
     except _BROKEN as error:
         findings.add(where, f"cannot be read ({error})")
         return None
-
-
-def _columns(record: Record) -> dict[str, object]:
-    """The index columns that follow from a record alone; `position`, `branch` and a merge's are checked elsewhere."""
-    if isinstance(record, CheckpointRecord):
-        return {
-            "anchor": anchor_of(record.namespace, record.checkpoint_id),
-            "space": space_of(record.namespace),
-            **({"branch": None} if record.namespace else {}),
-            "within": None if record.within is None else anchor_of("", record.within),
-            "source": record.source,
-            "step": record.step,
-            "run": None if record.run_id is None else run_of(record.run_id),
-        }
-    if isinstance(record, RunRecord | StepRecord | CallRecord | EndRecord):
-        empty = ("anchor", "space", "position", "branch", "within", "source", "step")
-        return {**dict.fromkeys(empty), "run": run_of(record.run_id)}
-    names = ("space", "position", "branch", "within", "source", "step", "run")
-    if isinstance(record, MergeRecord):
-        return {**dict.fromkeys(name for name in names if name != "within"), "refs": b""}
-    anchor = anchor_of(record.namespace, record.checkpoint_id) if isinstance(record, WriteRecord) else None
-    refs = {} if isinstance(record, WriteRecord) else {"refs": b""}
-    return {"anchor": anchor, **dict.fromkeys(names), **refs}
 
 
 def _check_skeleton(row: RecordRow, findings: _Findings) -> None:

@@ -1,0 +1,180 @@
+"""Import: an artifact, or a thread of another store, into a store; whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from ..arguments import checked_thread_id
+from ..backends.base import SKELETON, Backend, Tail
+from ..canonical import hex_id, utf8
+from ..errors import ArtifactError, BackendUnavailableError, ConflictError
+from ..format import Record, refs_of
+from ..format import read_record as read_body
+from ..records import BranchRecord
+from .lines import LeafLine, Line, NodeLine, RecordLine, read_record, read_value
+from .manifest import Facts
+from .merkle import Tree
+from .opening import Limits, Opened
+from .record_rows import RecordRows
+from .source import missing_records
+from .staging import Batch, Ending, Staging
+from .value_rows import ValueRows
+
+if TYPE_CHECKING:
+    from ..store import WfStore
+
+Progress = Callable[[int, int], None]
+Placed = tuple[str, Line, Record | None]
+"""Where a line stands, the line, and of a record that was not removed what it says."""
+_RECORDS = 500  # of one batch
+_BYTES = 4 << 20
+_PAGE = 1000
+
+
+def import_artifact(
+    store: WfStore,
+    path: str | PathLike[str],
+    thread_id: object = None,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """See `WfStore.import_artifact`; the id of the thread."""
+    limits = limits or Limits()
+    with Opened(path, limits) as opened:
+        manifest = opened.manifest
+        name = manifest.thread_id if thread_id is None else checked_thread_id(thread_id)
+
+        def agrees(facts: Facts) -> None:
+            if facts.manifest(manifest.thread_id, manifest.members) != manifest:
+                raise ArtifactError(
+                    f"{str(path)!r} holds other records or values than its manifest says; it was changed, or made by "
+                    "something that is not right. Nothing was imported"
+                )
+
+        bring(store, name, _lines(opened), limits, manifest.records, manifest.root, agrees, progress)
+    return name
+
+
+def bring(
+    store: WfStore,
+    thread_id: str,
+    lines: Iterable[Placed],
+    limits: Limits,
+    records: int,
+    root: bytes,
+    agrees: Callable[[Facts], None],
+    progress: Progress | None = None,
+) -> bool:
+    """Make a thread of lines.
+
+    Args:
+        lines: each record behind the lines of the values that it names.
+        records, root: how many records there are, and the root over them.
+        agrees: called with what was counted, before anything is visible; raises if it is not what it should be.
+
+    Returns:
+        whether it was made; False if it was there.
+
+    Raises:
+        ConflictError: there is another thread of that id.
+        ArtifactError, IntegrityError: the lines are not those of a sound thread; nothing is in the store.
+    """
+    if is_there(store.backend, thread_id, records, root):
+        return False
+    values = ValueRows(limits)
+    taken = RecordRows(values)
+    with Staging(store.backend, utf8(thread_id), store.views.lineage_secret()) as staging:
+        for where, line, record in lines:
+            if not isinstance(line, RecordLine):
+                taken.facts.value(line)
+                values.take(line, where)
+                continue
+            if taken.rows and _is_full(taken, values) and not isinstance(record, BranchRecord):
+                staging.add(_batch(taken, values))
+            taken.take(line, record, where)
+            if progress is not None:
+                progress(len(taken.facts.ids), records)
+        values.finish()
+        agrees(taken.facts)
+        head = taken.facts.head
+        if values.withheld:
+            taken.state_withheld()
+        made = staging.publish(_batch(taken, values), _ending(taken.facts), head)
+    store.views.forget(store.views.of(thread_id))
+    if not made and not is_there(store.backend, thread_id, records, root):
+        raise BackendUnavailableError(f"thread {thread_id!r} was made and deleted meanwhile; repeat the import")
+    return made
+
+
+def _is_full(taken: RecordRows, values: ValueRows) -> bool:
+    return values.size > _BYTES or len(taken.rows) >= _RECORDS
+
+
+def _batch(taken: RecordRows, values: ValueRows) -> Batch:
+    """What was made since the last batch."""
+    size = values.size + sum(len(row.body) for row in taken.rows)
+    batch = Batch(taken.rows, values.rows, size)
+    taken.rows, values.rows, values.size = [], [], 0
+    return batch
+
+
+def _ending(facts: Facts) -> Ending:
+    rows = facts.branches.rows()
+    return Ending(rows if len(rows) > 1 else [], facts.branches.current, facts.branches.nested)
+
+
+def is_there(backend: Backend, thread_id: str, records: int, root: bytes) -> bool:
+    """Whether a store has a thread of that id which begins with these records.
+
+    Raises:
+        ConflictError: it has a thread of that id which does not.
+    """
+    tail = backend.find(utf8(thread_id))
+    if tail is None:
+        return False
+    if tail.last >= records and root_of(backend, tail, records) == root:
+        return True
+    less = " It may be an earlier state of the same thread." if tail.last < records else ""
+    raise ConflictError(
+        f"thread {thread_id!r} is in the store with {tail.last} records, and does not begin with the {records} that "
+        f"were to be imported.{less} Nothing was imported: give another thread_id, or delete the thread first"
+    )
+
+
+def root_of(backend: Backend, tail: Tail, records: int) -> bytes:
+    """The root of the Merkle tree over the first records of a stored thread."""
+    tree = Tree()
+    while tree.size < records:
+        page = backend.records(tail.row.number or 0, tree.size, min(_PAGE, records - tree.size))
+        if not page:
+            raise missing_records(tree.size, tail.last)
+        for row in page:
+            tree.add(row.id)
+    return tree.root
+
+
+def _lines(opened: Opened) -> Iterator[Placed]:
+    """The lines of an artifact, each record behind the lines of the values that it names."""
+    values = opened.lines("objects")
+    known: set[bytes] = set()
+    for where, data in opened.lines("records"):
+        line = read_record(data, where)
+        record = None if line.state == SKELETON else read_body(line.kind, line.body)
+        wanted = set() if record is None else {ref.id for ref in refs_of(record)}.difference(known, line.missing)
+        while wanted:
+            place, found = next(values, ("", b""))
+            if not place:
+                raise ArtifactError(
+                    f"{where} names the value {hex_id(min(wanted))}, which the artifact does not have. "
+                    "Nothing was imported"
+                )
+            value = read_value(found, place)
+            if not isinstance(value, LeafLine | NodeLine):
+                known.add(value.id)
+                wanted.discard(value.id)
+            yield place, value, None
+        yield where, line, record
+    if (left := next(values, None)) is not None:
+        raise ArtifactError(f"{left[0]} is of a value that no record names. Nothing was imported")

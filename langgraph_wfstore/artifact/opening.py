@@ -1,0 +1,246 @@
+"""Opening an artifact as what it may be: a file that somebody hostile has made.
+
+Everything that can be checked of the archive is checked before anything is inflated, and the digests of all members
+before anything of them is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from ..errors import ArtifactError
+from .archive import MIMETYPE
+from .manifest import Member, read_manifest
+
+_SIGNATURE = re.compile(r"signatures/[A-Za-z0-9._-]{1,100}\.json")
+_TEXTS = ("index/records.txt", "index/objects.txt", "derived/messages.txt")
+_LOCAL = struct.Struct("<4s5H3I2H")  # a local header (PKWARE's APPNOTE, section 4.3.7)
+_END = 22  # bytes of the end record without a comment; with Zip64 76 more
+_END64 = 76
+_READ = 1 << 20
+_FIRST = 1 << 30  # bytes that any file may inflate to
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+    EOFError,
+    OverflowError,
+    KeyError,
+    MemoryError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large an artifact may be, before anything of it is read.
+
+    Attributes:
+        members: entries of the archive.
+        bytes: of all members together, uncompressed.
+        ratio: how often larger than the file they may be, if that is more than a GiB.
+        line: bytes of one line.
+        items: items of all lists together, each list with all of its own.
+        list_items: items of one list.
+    """
+
+    members: int = 100_000
+    bytes: int = 64 << 30
+    ratio: int = 200
+    line: int = 256 << 20
+    items: int = 10_000_000_000
+    list_items: int = 20_000_000
+
+
+class Opened:
+    """An open artifact whose archive, manifest and digests are checked. A context manager.
+
+    Attributes:
+        manifest: what `manifest.json` says.
+        signatures: the names of the signatures.
+
+    Raises:
+        ArtifactError: it is none, or was changed.
+    """
+
+    def __init__(self, path: str | PathLike[str], limits: Limits | None = None) -> None:
+        self._path = Path(path)
+        self._limits = limits or Limits()
+        try:
+            self._file = self._path.open("rb")
+        except OSError as error:
+            raise ArtifactError(f"the artifact {str(path)!r} cannot be opened: {error}") from error
+        try:
+            self._check()
+        except _BROKEN as error:
+            self._file.close()
+            raise self._refusal(f"its archive cannot be read ({type(error).__name__}: {error})") from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _refusal(self, what: str) -> ArtifactError:
+        return ArtifactError(
+            f"{str(self._path)!r} is no artifact that can be used: {what}. Nothing was imported; ask for the file anew"
+        )
+
+    def _check(self) -> None:
+        self._check_size()
+        self._zip = zipfile.ZipFile(self._file)
+        infos = self._zip.infolist()
+        self._check_entries(infos)
+        if self._whole(infos[0]) != MIMETYPE:
+            raise self._refusal("its mimetype is another one")
+        self.manifest = read_manifest(self._whole(infos[1]))
+        self.signatures = [info.filename for info in infos if info.filename.startswith("signatures/")]
+        self._infos = {info.filename: info for info in infos}
+        self._check_members([info for info in infos[2:] if info.filename not in self.signatures])
+        for member in self.manifest.members:
+            self._check_digest(member)
+
+    def _check_size(self) -> None:
+        """The number of entries that the end of the file states, before `zipfile` makes an object of each."""
+        size = self._file.seek(0, 2)
+        self._file.seek(max(0, size - _END - _END64))
+        end = self._file.read()
+        last = end[-_END:]
+        if len(last) != _END or last[:4] != b"PK\5\6" or last[-2:] != b"\0\0":
+            raise self._refusal("it does not end like a ZIP archive without a comment")
+        entries = int.from_bytes(last[10:12], "little")
+        if entries == 0xFFFF:
+            entries = int.from_bytes(end[-_END - _END64 :][32:40], "little")
+        if entries > self._limits.members:
+            raise self._refusal(f"it has {entries} entries, more than {self._limits.members}")
+
+    def _check_entries(self, infos: list[zipfile.ZipInfo]) -> None:
+        names = [info.filename for info in infos]
+        if names[:2] != ["mimetype", "manifest.json"] or len(set(names)) != len(names):
+            raise self._refusal(f"its entries begin with {names[:2]}, or one is there twice")
+        total = 0
+        for info in infos:
+            total += info.file_size
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits or info.comment:
+                raise self._refusal(
+                    f"entry {info.filename!r:.100} has a method, a flag or a comment that no artifact has"
+                )
+            if info.file_size > _READ and info.file_size > info.compress_size * self._limits.ratio:
+                raise self._refusal(
+                    f"entry {info.filename!r:.100} would be {info.file_size} bytes of {info.compress_size}"
+                )
+        if total > self._limits.bytes:
+            raise self._refusal(f"it would have {total} bytes, more than {self._limits.bytes}")
+        self._check_places(infos)
+
+    def _check_places(self, infos: list[zipfile.ZipInfo]) -> None:
+        """Entries stand one after the other, from the beginning to the directory, which ends the file."""
+        ends = []
+        for info in infos:
+            self._file.seek(info.header_offset)
+            header = _LOCAL.unpack(self._file.read(_LOCAL.size))
+            name, extra = header[9], header[10]
+            if header[2] != info.flag_bits or header[3] != info.compress_type or extra not in (0, 20):
+                raise self._refusal(
+                    f"the header of entry {info.filename!r:.100} says something else than the directory"
+                )
+            ends.append(info.header_offset + _LOCAL.size + name + extra + info.compress_size)
+        starts = [*(info.header_offset for info in infos), self._zip.start_dir]
+        if starts[0] != 0 or any(end != start for end, start in zip(ends, starts[1:], strict=True)):
+            raise self._refusal("its entries overlap, are in another order, or leave gaps")
+        directory = sum(46 + len(info.orig_filename.encode()) + len(info.extra) for info in infos)
+        left = self._file.seek(0, 2) - self._zip.start_dir - directory
+        if left not in (_END, _END + _END64):
+            raise self._refusal("there is something behind its directory, or in it")
+
+    def _check_members(self, infos: list[zipfile.ZipInfo]) -> None:
+        members = self.manifest.members
+        if [(info.filename, info.file_size) for info in infos] != [(m.name, m.size) for m in members]:
+            raise self._refusal("its entries are not the members that its manifest names, or of other sizes")
+        records = [m for m in members if m.name.startswith("records/")]
+        objects = [m for m in members if m.name.startswith("objects/")]
+        expected = ["README.txt"]
+        for folder, found in (("records", records), ("objects", objects)):
+            expected += [f"{folder}/{number:06}.jsonl" for number in range(1, len(found) + 1)]
+        if [m.name for m in members] != [*expected, *_TEXTS] or self.manifest.records == 0:
+            raise self._refusal("its members are not those of an artifact")
+        for found, count in ((records, self.manifest.records), (objects, self.manifest.objects)):
+            if sum(m.lines or 0 for m in found) != count or not all(m.lines for m in found):
+                raise self._refusal("the lines of its members are not as many as its manifest says")
+        if bad := [name for name in self.signatures if not _SIGNATURE.fullmatch(name)]:
+            raise self._refusal(f"it has entries that no artifact has: {bad[0]!r:.100}")
+        if self.signatures != sorted(self.signatures):
+            raise self._refusal("its signatures are not in order")
+
+    def _whole(self, info: zipfile.ZipInfo) -> bytes:
+        if info.file_size > 256 << 20:
+            raise self._refusal(f"entry {info.filename!r:.100} has {info.file_size} bytes")
+        with self._zip.open(info) as source:
+            return source.read()
+
+    def _check_digest(self, member: Member) -> None:
+        found, size, lines = hashlib.sha256(), 0, 0
+        with self._zip.open(self._infos[member.name]) as source:
+            while data := source.read(_READ):
+                found.update(data)
+                size += len(data)
+                lines += data.count(b"\n") if member.lines is not None else 0
+        if found.digest() != member.digest or size != member.size or lines != (member.lines or 0):
+            raise self._refusal(f"{member.name} is not what its manifest says: it was changed")
+
+    # ------------------------------------------------------------------ reading
+
+    def lines(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        """The lines of "records" or "objects": where each stands, and its bytes without line feed.
+
+        Raises:
+            ArtifactError: a line is too long.
+        """
+        for member in self.manifest.members:
+            if member.name.startswith(f"{folder}/"):
+                with self._guarded(member.name) as source:
+                    yield from self._lines(member, source)
+
+    def _lines(self, member: Member, source: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+        for number in range(1, (member.lines or 0) + 1):
+            where = f"{member.name}, line {number},"
+            try:
+                line = source.readline(self._limits.line + 1)
+            except _BROKEN as error:
+                raise self._refusal(f"{where} cannot be read ({type(error).__name__}: {error})") from error
+            if not line.endswith(b"\n"):
+                raise self._refusal(f"{where} is longer than {self._limits.line} bytes, the limit, or does not end")
+            yield where, line[:-1]
+
+    def _guarded(self, name: str) -> IO[bytes]:
+        return self._zip.open(self._infos[name])
+
+    def signature(self, name: str) -> bytes:
+        """The bytes of a signature."""
+        try:
+            return self._whole(self._infos[name])
+        except _BROKEN as error:
+            raise self._refusal(f"{name} cannot be read ({type(error).__name__}: {error})") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
+        self._file.close()
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
