@@ -15,12 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from .layout import entry
 from .manifest import Manifest, Member
 
 MIMETYPE = b"application/vnd.langgraph-wfstore.thread+zip"
 CHUNK = 1 << 20  # bytes of lines, with which a member ends
-_DATE = (1980, 1, 1, 0, 0, 0)
-_MODE = 0o100644 << 16
 _COPIED = 1 << 20  # bytes at a time
 
 
@@ -173,12 +172,7 @@ class Archive:
             target.write(data)
 
     def _entry(self, name: str, size: int, method: int) -> IO[bytes]:
-        info = zipfile.ZipInfo(name, _DATE)
-        info.compress_type = method
-        info.create_system = 3
-        info.external_attr = _MODE
-        info.file_size = size
-        return self._zip.open(info, "w")
+        return self._zip.open(entry(name, method, size), "w")
 
     def __enter__(self) -> Archive:
         return self

@@ -19,14 +19,12 @@ from types import TracebackType
 from typing import IO
 
 from ..errors import ArtifactError
+from . import layout
 from .archive import MIMETYPE
 from .manifest import Member, read_manifest
 
 _SIGNATURE = re.compile(r"signatures/[A-Za-z0-9._-]{1,100}\.json")
 _TEXTS = ("index/records.txt", "index/objects.txt", "derived/messages.txt")
-_LOCAL = struct.Struct("<4s5H3I2H")  # a local header (PKWARE's APPNOTE, section 4.3.7)
-_END = 22  # bytes of the end record without a comment; with Zip64 76 more
-_END64 = 76
 _READ = 1 << 20
 _FIRST = 1 << 30  # bytes that any file may inflate to
 _BROKEN = (
@@ -113,14 +111,8 @@ class Opened:
     def _check_size(self) -> None:
         """The number of entries that the end of the file states, before `zipfile` makes an object of each."""
         size = self._file.seek(0, 2)
-        self._file.seek(max(0, size - _END - _END64))
-        end = self._file.read()
-        last = end[-_END:]
-        if len(last) != _END or last[:4] != b"PK\5\6" or last[-2:] != b"\0\0":
-            raise self._refusal("it does not end like a ZIP archive without a comment")
-        entries = int.from_bytes(last[10:12], "little")
-        if entries == 0xFFFF:
-            entries = int.from_bytes(end[-_END - _END64 :][32:40], "little")
+        self._file.seek(max(0, size - layout.TAIL))
+        entries = layout.count_of(self._file.read())
         if entries > self._limits.members:
             raise self._refusal(f"it has {entries} entries, more than {self._limits.members}")
 
@@ -141,27 +133,7 @@ class Opened:
                 )
         if total > self._limits.bytes:
             raise self._refusal(f"it would have {total} bytes, more than {self._limits.bytes}")
-        self._check_places(infos)
-
-    def _check_places(self, infos: list[zipfile.ZipInfo]) -> None:
-        """Entries stand one after the other, from the beginning to the directory, which ends the file."""
-        ends = []
-        for info in infos:
-            self._file.seek(info.header_offset)
-            header = _LOCAL.unpack(self._file.read(_LOCAL.size))
-            name, extra = header[9], header[10]
-            if header[2] != info.flag_bits or header[3] != info.compress_type or extra not in (0, 20):
-                raise self._refusal(
-                    f"the header of entry {info.filename!r:.100} says something else than the directory"
-                )
-            ends.append(info.header_offset + _LOCAL.size + name + extra + info.compress_size)
-        starts = [*(info.header_offset for info in infos), self._zip.start_dir]
-        if starts[0] != 0 or any(end != start for end, start in zip(ends, starts[1:], strict=True)):
-            raise self._refusal("its entries overlap, are in another order, or leave gaps")
-        directory = sum(46 + len(info.orig_filename.encode()) + len(info.extra) for info in infos)
-        left = self._file.seek(0, 2) - self._zip.start_dir - directory
-        if left not in (_END, _END + _END64):
-            raise self._refusal("there is something behind its directory, or in it")
+        layout.check(self._file, infos, self._zip.start_dir)
 
     def _check_members(self, infos: list[zipfile.ZipInfo]) -> None:
         members = self.manifest.members

@@ -31,11 +31,12 @@ def check_objects(backend: Backend, tail: Tail, made: Sequence[Made], add: Add) 
         the parts of a removal's digest for the redacted objects that the records reach.
     """
     lineage = tail.row.lineage or 0
-    # What was added since the thread was looked at is left to the next verify: its records were not read.
-    rows = {row.number: row for row in _all(backend, lineage, tail.objects, add) if row.number <= tail.objects}
-    parts = _Parts(rows, add)
-    for number in sorted(rows):
-        parts.check(rows[number], tail.row.secret)
+    parts = _Parts(add)
+    for row in _all(backend, lineage, tail.objects, add):
+        if row.number <= tail.objects:  # what was added since the thread was looked at is left to the next verify
+            parts.take(row, tail.row.secret)
+    parts.check_lists()
+    rows = parts.rows
     wanted = _named(made, rows, add)
     for other in (t for t in backend.kin(lineage) if t.number != tail.row.number):
         wanted |= set(_numbers(backend, other.number or 0))
@@ -46,24 +47,30 @@ def check_objects(backend: Backend, tail: Tail, made: Sequence[Made], add: Add) 
     return {(row.id, OF_OBJECT, REDACTED, row.data) for row in found}
 
 
-def _all(backend: Backend, lineage: int, last: int, add: Add) -> list[ObjectRow]:
-    rows: list[ObjectRow] = []
+def _all(backend: Backend, lineage: int, last: int, add: Add) -> Iterator[ObjectRow]:
+    """Every object that can be read, by number."""
+    after = 0
     try:
-        rows = list(backend.all_objects(lineage))
+        for row in backend.all_objects(lineage):
+            yield row
+            after = row.number
     except _BROKEN:
-        unread = 0
-        for number in range(1, last + 1):
-            try:
-                found = backend.numbered(lineage, [number])
-                unread = 0 if found else unread + 1
-                rows += found
-            except _BROKEN as error:
-                unread += 1
-                add(f"object {number}", f"cannot be read ({error})")
-            if unread > _UNREAD:  # a damaged number of the last object may be billions away
-                add(f"object {number + 1}", f"not looked for, nor those behind it, up to {last}")
-                break
-    return rows
+        yield from _one_by_one(backend, lineage, after, last, add)
+
+
+def _one_by_one(backend: Backend, lineage: int, after: int, last: int, add: Add) -> Iterator[ObjectRow]:
+    unread = 0
+    for number in range(after + 1, last + 1):
+        try:
+            found = backend.numbered(lineage, [number])
+            unread = 0 if found else unread + 1
+            yield from found
+        except _BROKEN as error:
+            unread += 1
+            add(f"object {number}", f"cannot be read ({error})")
+        if unread > _UNREAD:  # a damaged number of the last object may be billions away
+            add(f"object {number + 1}", f"not looked for, nor those behind it, up to {last}")
+            return
 
 
 def _named(made: Sequence[Made], rows: dict[int, ObjectRow], add: Add) -> set[int]:
@@ -95,31 +102,43 @@ def _numbers(backend: Backend, thread: int) -> Iterator[int]:
 
 
 class _Parts:
-    """The objects of a lineage by number, with what lists and maps are made of."""
+    """The objects of a lineage by number, with what lists and maps are made of; not the bytes of their content.
 
-    def __init__(self, rows: dict[int, ObjectRow], add: Add) -> None:
-        self._rows = rows
+    Attributes:
+        rows: the objects; of those that hold content without it.
+    """
+
+    def __init__(self, add: Add) -> None:
+        self.rows: dict[int, ObjectRow] = {}
         self._add = add
         self._items: dict[int, list[int]] = {}
 
-    def check(self, row: ObjectRow, secret: bytes) -> None:
-        """Recompute one object's id; bases of lists have smaller numbers, so they were checked before."""
+    def take(self, row: ObjectRow, secret: bytes) -> None:
+        """Recompute the id of an object; lists and maps are checked when all objects are known."""
         where = f"object {row.number}"
+        self.rows[row.number] = row._replace(data=b"") if row.form == OBJECT else row
         try:
             if row.form == OBJECT:
                 self._check_bytes(row, secret)
-            elif row.form == LIST:
-                self._check_list(row)
-            elif row.form == MAP:
-                self._check_map(row)
             elif row.form == REDACTED:
                 read_mask(row.data)
-            else:
+            elif row.form not in (LIST, MAP):
                 self._add(where, f"unknown form {row.form!r}")
             if row.form != OBJECT and (row.tag != "" or row.nonce is not None):
                 self._add(where, "a list, map or redacted object has a type tag or a nonce")
         except _BROKEN as error:
             self._add(where, f"cannot be read ({type(error).__name__}: {error})")
+
+    def check_lists(self) -> None:
+        """Recompute the ids of lists and maps; bases of lists have smaller numbers, so they are checked before."""
+        for number, row in sorted(self.rows.items()):
+            try:
+                if row.form == LIST:
+                    self._check_list(row)
+                elif row.form == MAP:
+                    self._check_map(row)
+            except _BROKEN as error:
+                self._add(f"object {number}", f"cannot be read ({type(error).__name__}: {error})")
 
     def _check_bytes(self, row: ObjectRow, secret: bytes) -> None:
         leaf = checked_leaf(row, secret)
@@ -131,12 +150,12 @@ class _Parts:
         if base and base not in self._items:
             raise ValueError(f"it is based on list {base}, which is missing or damaged")
         items = self._items[row.number] = apply_splice(row.data, self._items[base] if base else [])
-        if list_id([bytes((n & 3,)) + self._rows[n >> 2].id for n in items]) != row.id:
+        if list_id([bytes((n & 3,)) + self.rows[n >> 2].id for n in items]) != row.id:
             self._add(f"object {row.number}", "the list does not match its id")
 
     def _check_map(self, row: ObjectRow) -> None:
         shell, holes = map_numbers(row.data)
-        if map_id(self._rows[shell].id, [(at, self._rows[n].id) for at, n in holes]) != row.id:
+        if map_id(self.rows[shell].id, [(at, self.rows[n].id) for at, n in holes]) != row.id:
             self._add(f"object {row.number}", "the dict does not match its id")
 
     def reach(self, wanted: set[int], *, bases: bool = True) -> set[int]:
@@ -145,10 +164,10 @@ class _Parts:
         reached: set[int] = set()
         while todo:
             number = todo.pop()
-            if number in reached or number not in self._rows:
+            if number in reached or number not in self.rows:
                 continue
             reached.add(number)
-            row = self._rows[number]
+            row = self.rows[number]
             if row.form == LIST:
                 todo += [n >> 2 for n in self._items.get(number, [])]
                 todo += [base_of(row.data)] if bases and base_of(row.data) else []
