@@ -59,7 +59,7 @@ class RecordRows:
             row = self._skeleton(row)
             self._gone.append((line.id, kind, line.state, line.body))
         else:
-            row = row._replace(**columns_of(record), refs=self._refs(line, record, where))
+            row = row._replace(**{**columns_of(record), "refs": self._refs(line, record, where)})
             if line.state == HIDDEN:
                 self._gone.append((line.id, kind, line.state, b""))
         if kind == CHECKPOINT:

@@ -22,6 +22,7 @@ from . import rewriting  # noqa: F401 - imported for what it does, before the ot
 from .api import Api, AsyncApi, SyncApi, within
 from .contract import AtUrl, Contract, Reopen
 from .contract_agents import AgentsContract
+from .contract_artifacts import ArtifactsContract, ArtifactUseContract, WithheldContract
 from .contract_branches import BranchesContract, BranchRunsContract
 from .contract_capture import CaptureContract, LineageContract
 from .contract_concurrency import ConcurrencyContract, EventLoopsContract
@@ -107,6 +108,9 @@ PARTS: tuple[type[Contract], ...] = (
     MergeConflictContract,
     MergeScheduleContract,
     MergeStorageContract,
+    ArtifactsContract,
+    ArtifactUseContract,
+    WithheldContract,
     ConcurrencyContract,
     EventLoopsContract,
     VerifyContract,

@@ -44,7 +44,7 @@ class Packed:
         return (
             batch.thread.number is not None
             and batch.records[-1].kind not in (BRANCH, SWITCH, REMOVAL)
-            and not (batch.positions or batch.nested or batch.switch is not None)
+            and not (batch.positions or batch.nested or batch.switch is not None or len(batch.branches) > 1)
         )
 
 
