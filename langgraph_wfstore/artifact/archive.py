@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import zipfile
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,61 @@ CHUNK = 1 << 20  # bytes of lines, with which a member ends
 _COPIED = 1 << 20  # bytes at a time
 
 
+class Places:
+    """Where the lines of a folder stand: in which member, and where in it.
+
+    Attributes:
+        members: (size, number of lines) of the members that are complete.
+    """
+
+    def __init__(self) -> None:
+        self.members: list[tuple[int, int]] = []
+        self._starts = array("Q", [0])  # of every line, and of the one that comes next, in all members together
+        self._begins: list[int] = [0]  # where each member starts, and the one that comes next
+        self._first: list[int] = [0]  # how many lines there are before each member
+
+    def add(self, size: int) -> bool:
+        """A line of that size, with its line feed; whether its member ends with it."""
+        self._starts.append(self._starts[-1] + size)
+        if self._starts[-1] - self._begins[-1] < CHUNK:
+            return False
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        lines = len(self._starts) - 1
+        self.members.append((self._starts[-1] - self._begins[-1], lines - self._first[-1]))
+        self._begins.append(self._starts[-1])
+        self._first.append(lines)
+
+    def finish(self) -> bool:
+        """There are no more lines; whether a member ends so."""
+        if self._starts[-1] == self._begins[-1]:
+            return False
+        self._end()
+        return True
+
+    def span(self, number: int) -> tuple[int, int]:
+        """Where a line begins, and where the next one does, in all members together."""
+        return self._starts[number - 1], self._starts[number]
+
+    def begin(self, at: int) -> int:
+        """Where a member begins, the `at`th from 0."""
+        return self._begins[at]
+
+    def index(self, names: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:
+        """The lines of an index.
+
+        Args:
+            names: ids, and the numbers of their lines.
+        """
+        for name, number in sorted(names):
+            start, end = self.span(number)
+            member = bisect_right(self._first, number - 1)
+            offset = start - self._begins[member - 1]
+            yield b"%s %06d %012d %012d\n" % (name.hex().encode(), member, offset, end - start - 1)
+
+
 class Lines:
     """Members of JSON Lines, on disk until the archive is written.
 
@@ -32,65 +88,47 @@ class Lines:
 
     Attributes:
         members: those that are complete.
+        places: where the lines stand.
     """
 
     def __init__(self, folder: str, directory: Path) -> None:
         self.members: list[Member] = []
+        self.places = Places()
         self._folder = folder
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115  # closed by `close`
         self._hash = hashlib.sha256()
-        self._size = self._lines = self._start = 0
-        self._starts = array("Q")  # of every line, in the temporary file
-        self._members = array("I")  # the number of its member
-        self._offsets: list[int] = []  # where each member starts in the temporary file
+        self._lines = 0
 
     def add(self, line: bytes) -> int:
         """Add a line without its line feed; its number, from 1."""
-        if not self._size:
-            self._offsets.append(self._start)
-        self._starts.append(self._start + self._size)
-        self._members.append(len(self.members) + 1)
         data = line + b"\n"
         self._file.write(data)
         self._hash.update(data)
-        self._size += len(data)
         self._lines += 1
-        if self._size >= CHUNK:
+        if self.places.add(len(data)):
             self._end()
-        return len(self._starts)
+        return self._lines
 
     def _end(self) -> None:
-        name = f"{self._folder}/{len(self.members) + 1:06}.jsonl"
-        self.members.append(Member(name, self._size, self._hash.digest(), self._lines))
-        self._start += self._size
-        self._hash, self._size, self._lines = hashlib.sha256(), 0, 0
+        size, lines = self.places.members[-1]
+        name = f"{self._folder}/{len(self.places.members):06}.jsonl"
+        self.members.append(Member(name, size, self._hash.digest(), lines))
+        self._hash = hashlib.sha256()
 
     def finish(self) -> None:
         """There are no more lines."""
-        if self._size:
+        if self.places.finish():
             self._end()
-        self._starts.append(self._start)
 
     def line(self, number: int) -> bytes:
         """A line, without its line feed; after `finish`."""
-        start, end = self._starts[number - 1], self._starts[number]
+        start, end = self.places.span(number)
         self._file.seek(start)
         return self._file.read(end - start - 1)
 
-    def index(self, names: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:
-        """The lines of an index.
-
-        Args:
-            names: ids, and the numbers of their lines.
-        """
-        for name, number in sorted(names):
-            start, member = self._starts[number - 1], self._members[number - 1]
-            offset, length = start - self._offsets[member - 1], self._starts[number] - start - 1
-            yield b"%s %06d %012d %012d\n" % (name.hex().encode(), member, offset, length)
-
     def copy_to(self, target: IO[bytes], at: int) -> None:
         """Copy the bytes of a member, the `at`th from 0."""
-        self._file.seek(self._offsets[at])
+        self._file.seek(self.places.begin(at))
         left = self.members[at].size
         while left:
             data = self._file.read(min(_COPIED, left))

@@ -152,9 +152,9 @@ class _Members:
         manifest = self._facts.manifest(thread_id, ())
         numbers = {name: number for number, name in enumerate(self._facts.ids, 1)}
         text.add(readme(manifest).encode())
-        for line in self._records.index((name, number) for number, name in enumerate(self._facts.ids, 1)):
+        for line in self._records.places.index((name, number) for number, name in enumerate(self._facts.ids, 1)):
             records.add(line)
-        for line in self._values.index(self._names.items()):
+        for line in self._values.places.index(self._names.items()):
             values.add(line)
         said = messages(
             manifest,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..arguments import checked_thread_id
 from ..backends.base import SKELETON, Backend, Tail
@@ -13,7 +14,8 @@ from ..errors import ArtifactError, BackendUnavailableError, ConflictError
 from ..format import Record, refs_of
 from ..format import read_record as read_body
 from ..records import BranchRecord
-from .lines import LeafLine, Line, NodeLine, RecordLine, read_record, read_value
+from .archive import Places
+from .lines import LeafLine, Line, NodeLine, RecordLine, ValueLine, read_record, read_value
 from .manifest import Facts
 from .merkle import Tree
 from .opening import Limits, Opened
@@ -45,16 +47,80 @@ def import_artifact(
     with Opened(path, limits) as opened:
         manifest = opened.manifest
         name = manifest.thread_id if thread_id is None else checked_thread_id(thread_id)
-
-        def agrees(facts: Facts) -> None:
-            if facts.manifest(manifest.thread_id, manifest.members) != manifest:
-                raise ArtifactError(
-                    f"{str(path)!r} holds other records or values than its manifest says; it was changed, or made by "
-                    "something that is not right. Nothing was imported"
-                )
-
-        bring(store, name, _lines(opened), limits, manifest.records, manifest.root, agrees, progress)
+        read = _Reading(opened)
+        bring(store, name, read.lines(), limits, manifest.records, manifest.root, read.check, progress)
     return name
+
+
+class _Reading:
+    """The lines of an open artifact, and whether the rest of it is what follows from them."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._records = Places()
+        self._values = Places()
+        self._names: list[tuple[bytes, int]] = []
+        self._lines = 0
+
+    def lines(self) -> Iterator[Placed]:
+        """Every line, each record behind the lines of the values that it names."""
+        values = self._opened.lines("objects")
+        known: set[bytes] = set()
+        for where, data in self._opened.lines("records"):
+            self._records.add(len(data) + 1)
+            line = read_record(data, where)
+            record = None if line.state == SKELETON else read_body(line.kind, line.body)
+            wanted = set() if record is None else {ref.id for ref in refs_of(record)}.difference(known, line.missing)
+            while wanted:
+                place, value = self._value(values, where, min(wanted))
+                if not isinstance(value, LeafLine | NodeLine):
+                    known.add(value.id)
+                    wanted.discard(value.id)
+                yield place, value, None
+            yield where, line, record
+        if (left := next(values, None)) is not None:
+            raise ArtifactError(f"{left[0]} is of a value that no record names. Nothing was imported")
+
+    def _value(self, values: Iterator[tuple[str, bytes]], where: str, wanted: bytes) -> tuple[str, ValueLine]:
+        place, data = next(values, ("", b""))
+        if not place:
+            raise ArtifactError(
+                f"{where} names the value {hex_id(wanted)}, which the artifact does not have. Nothing was imported"
+            )
+        value = read_value(data, place)
+        self._values.add(len(data) + 1)
+        self._lines += 1
+        if not isinstance(value, LeafLine | NodeLine):
+            self._names.append((value.id, self._lines))
+        return place, value
+
+    def check(self, facts: Facts) -> None:
+        """ArtifactError if manifest, members or indexes are not those that follow from the lines."""
+        manifest = self._opened.manifest
+        if facts.manifest(manifest.thread_id, manifest.members) != manifest:
+            self._refuse("other records or values than its manifest says")
+        for folder, places in (("records/", self._records), ("objects/", self._values)):
+            places.finish()
+            found = [(m.size, m.lines) for m in manifest.members if m.name.startswith(folder)]
+            if found != places.members:
+                self._refuse(f"members of {folder} that do not end where they must")
+        expected = {
+            "index/records.txt": self._records.index((name, n) for n, name in enumerate(facts.ids, 1)),
+            "index/objects.txt": self._values.index(self._names),
+        }
+        digests = {member.name: member.digest for member in manifest.members}
+        for name, pieces in expected.items():
+            digest = hashlib.sha256()
+            for piece in pieces:
+                digest.update(piece)
+            if digest.digest() != digests[name]:
+                self._refuse(f"another {name} than follows from its records and values")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ArtifactError(
+            f"the artifact of thread {self._opened.manifest.thread_id!r} has {what}: it was changed, or made by what "
+            "does it wrong. Nothing was imported"
+        )
 
 
 def bring(
@@ -153,28 +219,3 @@ def root_of(backend: Backend, tail: Tail, records: int) -> bytes:
         for row in page:
             tree.add(row.id)
     return tree.root
-
-
-def _lines(opened: Opened) -> Iterator[Placed]:
-    """The lines of an artifact, each record behind the lines of the values that it names."""
-    values = opened.lines("objects")
-    known: set[bytes] = set()
-    for where, data in opened.lines("records"):
-        line = read_record(data, where)
-        record = None if line.state == SKELETON else read_body(line.kind, line.body)
-        wanted = set() if record is None else {ref.id for ref in refs_of(record)}.difference(known, line.missing)
-        while wanted:
-            place, found = next(values, ("", b""))
-            if not place:
-                raise ArtifactError(
-                    f"{where} names the value {hex_id(min(wanted))}, which the artifact does not have. "
-                    "Nothing was imported"
-                )
-            value = read_value(found, place)
-            if not isinstance(value, LeafLine | NodeLine):
-                known.add(value.id)
-                wanted.discard(value.id)
-            yield place, value, None
-        yield where, line, record
-    if (left := next(values, None)) is not None:
-        raise ArtifactError(f"{left[0]} is of a value that no record names. Nothing was imported")

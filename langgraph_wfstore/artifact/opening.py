@@ -127,12 +127,9 @@ class Opened:
                 raise self._refusal(
                     f"entry {info.filename!r:.100} has a method, a flag or a comment that no artifact has"
                 )
-            if info.file_size > _READ and info.file_size > info.compress_size * self._limits.ratio:
-                raise self._refusal(
-                    f"entry {info.filename!r:.100} would be {info.file_size} bytes of {info.compress_size}"
-                )
-        if total > self._limits.bytes:
-            raise self._refusal(f"it would have {total} bytes, more than {self._limits.bytes}")
+        packed = self._file.seek(0, 2)
+        if total > min(self._limits.bytes, max(_FIRST, packed * self._limits.ratio)):
+            raise self._refusal(f"it would have {total} bytes, of {packed}, which is more than the limits allow")
         layout.check(self._file, infos, self._zip.start_dir)
 
     def _check_members(self, infos: list[zipfile.ZipInfo]) -> None:

@@ -25,7 +25,9 @@ ids = st.binary(min_size=32, max_size=32)
 numbers = st.integers(1, 2**53 - 1)
 tags = st.text(st.characters(codec="utf-8") | st.sampled_from(["\ud800", "\udfff"]), max_size=9)
 parts = st.lists(numbers, min_size=1, max_size=9).map(tuple)
-positions = st.dictionaries(st.integers(0, 2**40), numbers, min_size=1, max_size=5).map(lambda d: tuple(sorted(d.items())))
+positions = st.dictionaries(st.integers(0, 2**40), numbers, min_size=1, max_size=5).map(
+    lambda d: tuple(sorted(d.items()))
+)
 masks = st.sampled_from([write_mask({"type": "builtins.str"}), write_mask({"type": "x", "id": "größe"})])
 lines = st.one_of(
     st.builds(ObjectLine, ids, tags, st.binary(min_size=16, max_size=16), st.binary(max_size=300)),
