@@ -488,7 +488,10 @@ class WfStore:
         )
 
     def compact(self) -> None:
-        """Give unused space back to the file system."""
+        """Give unused space back to the file system; what imports have left that were killed goes too."""
+        from .artifact.staging import sweep
+
+        sweep(self.backend)
         self.backend.compact()
 
     def close(self) -> None:

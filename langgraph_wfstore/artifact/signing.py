@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..canonical import encode
 from ..errors import ArtifactError, WfStoreError
 from .manifest import Manifest, statement_of
+from .opening import Opened
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -69,7 +70,7 @@ def signer_of(key: Any) -> Signer:
         key = _loaded(key)
     try:
         return Signer(key)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, WfStoreError) as error:
         raise WfStoreError(
             f"cannot sign with {type(key).__name__}: expected an Ed25519PrivateKey of the package cryptography, or the "
             f"path of a PEM file with one ({type(error).__name__}: {error}). Nothing was written"
@@ -160,3 +161,31 @@ def verified(envelope: bytes, public_key: Any) -> dict[str, Any]:
 def _signed_bytes(payload: bytes) -> bytes:
     """What is signed in the place of a payload (DSSE, the pre-authentication encoding)."""
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+
+
+def verify_artifact(path: str | PathLike[str], public_key: Any) -> dict[str, Any]:
+    """The statement that a key has signed of an artifact.
+
+    Only the signature is checked, and that the file's members are what its manifest says; `wfstore_verify.verify_file`
+    looks at everything.
+
+    Args:
+        path: of the artifact.
+        public_key: a key that the caller has from elsewhere: see `raw_public_key`.
+
+    Raises:
+        ArtifactError: the file is no artifact or was changed, or it has no signature of that key.
+    """
+    with Opened(path) as opened:
+        for name in opened.signatures:
+            try:
+                statement = verified(opened.signature(name), public_key)
+            except ArtifactError:
+                continue  # of another key; if there is no better one, it is refused below
+            (subject,) = statement["subject"]
+            digest = subject["digest"]["sha256"]
+            if statement["predicateType"] == ARTIFACT and digest == opened.manifest.identity.hex():
+                return statement
+    raise ArtifactError(
+        f"{str(path)!r} has {len(opened.signatures)} signatures, but none of it by the key {key_id(public_key)}"
+    )
