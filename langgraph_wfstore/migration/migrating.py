@@ -148,8 +148,7 @@ def _reader(source: Any, allow: Collection[Any]) -> Iterator[Reader]:
             yield Reader(saver, tables_of(saver))
         return
     _check_saver(source)
-    saver = strict_saver(source, allow)
-    yield Reader(saver, tables_of(saver))
+    yield Reader(strict_saver(source, allow), tables_of(source), source)
 
 
 @contextlib.contextmanager

@@ -168,20 +168,22 @@ class _OneThread:
     def _compare(self, nodes: list[Node], known: Mapping[Key, bool], missing: set[Key]) -> None:
         """Read everything back and compare it; add what writes have come since."""
         parents = {(node.namespace, node.parent) for node in nodes}
+        above = _shown_parents(nodes, known)
         for node in nodes:
             if known.get(node.key) is False:
                 self._moved.pruned += 1
                 continue
             writer = self._into if node.key in missing else self._target
             whole = writer is self._target or not known  # a thread that was tried in part has no whole history
-            found = self._differences(writer, node, end=whole and node.key not in parents, whole=whole)
+            shown = node._replace(parent=above[node.key])
+            found = self._differences(writer, shown, end=whole and node.key not in parents, whole=whole)
             self._moved.problems += [f"{_named(node)}: {what}" for what in found]
             if len(self._moved.problems) >= _TOLD:
                 return
 
     def _differences(self, writer: Writer, node: Node, *, end: bool, whole: bool) -> list[str]:
         held = self._held.pop(node.key, None)
-        expected = self._read(node) if held is None else held.state
+        expected = (self._read(node) if held is None else held.state)._replace(node=node)
         name, compare, went_on = self._moved.thread, writer.comparison, self._moved.went_on
         found = writer.reader.state(name, node)
         differences = compare.differences(expected, found, more_writes=went_on)
@@ -216,6 +218,15 @@ class _OneThread:
         if state is None:
             raise WfStoreError(f"{_named(node)} is not in the source any more, where it was listed; run again")
         return state
+
+
+def _shown_parents(nodes: list[Node], known: Mapping[Key, bool]) -> dict[Key, str | None]:
+    """Of each checkpoint the nearest ancestor that is not pruned in the target."""
+    found: dict[Key, str | None] = {}
+    for node in nodes:
+        above = None if node.parent is None else (node.namespace, node.parent)
+        found[node.key] = found[above] if above in found and known.get(above) is False else node.parent
+    return found
 
 
 def _behind(expected: State, found: State, compare: Comparison) -> int:

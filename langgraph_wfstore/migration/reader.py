@@ -18,29 +18,31 @@ class Reader:
     Args:
         saver: a BaseCheckpointSaver.
         tables: what tells ids and places without reading states; None if only the saver's interface is there.
+        lister: the same saver, but one that lists whatever it cannot read the values of.
     """
 
-    def __init__(self, saver: Any, tables: Tables | None = None) -> None:
+    def __init__(self, saver: Any, tables: Tables | None = None, lister: Any = None) -> None:
         self.saver = saver
         self.tables = tables
+        self._lister = saver if lister is None else lister
 
     def thread_ids(self) -> Iterator[Any]:
         """The ids of all threads, as the saver has them."""
         if self.tables is not None:
             return iter(self.tables.thread_ids())
-        return iter({found.config["configurable"]["thread_id"]: None for found in self.saver.list(None)})
+        return iter({found.config["configurable"]["thread_id"]: None for found in self._lister.list(None)})
 
     def outline(self, thread: Any) -> list[Node]:
         """The checkpoints of a thread in all namespaces; none if there is no such thread."""
         if self.tables is not None:
             return self.tables.outline(thread)
-        return [_node(found) for found in self.saver.list({"configurable": {"thread_id": thread}})]
+        return [_node(found) for found in self._lister.list({"configurable": {"thread_id": thread}})]
 
     def latest(self, thread: Any) -> str | None:
         """Id of the checkpoint that is read where none is named."""
         if self.tables is not None:
             return self.tables.latest(thread)
-        found = self.saver.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ""}})
+        found = self._lister.get_tuple({"configurable": {"thread_id": thread, "checkpoint_ns": ""}})
         return None if found is None else _node(found).checkpoint_id
 
     def state(self, thread: Any, node: Node) -> State | None:
