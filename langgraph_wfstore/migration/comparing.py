@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
 from ..values.equality import same
 from .states import Place, State
 
@@ -16,9 +18,10 @@ class Comparison:
     """What counts as equal.
 
     Args:
-        as_langgraph: compare as LangGraph's savers hold values: a tuple is the same as a list; the path and index of a
-            write are nothing that a saver has to give back; and that PostgresSaver leaves out the metadata `writes`,
-            which LangGraph once wrote, is no difference.
+        as_langgraph: compare as LangGraph's savers hold values, see `same`. The path and index of a write are nothing
+            that a saver has to give back. That PostgresSaver leaves out the metadata `writes`, which LangGraph once
+            wrote, is no difference, nor that savers which keep values by version give the snapshot of a delta channel
+            with every checkpoint of that version.
     """
 
     def __init__(self, *, as_langgraph: bool = False) -> None:
@@ -26,7 +29,7 @@ class Comparison:
 
     def same(self, left: Any, right: Any) -> bool:
         """Whether two values are the same."""
-        return same(left, right, tuples_as_lists=self._loose)
+        return same(left, right, as_langgraph=self._loose)
 
     def differences(self, expected: State, found: State | None, *, more_writes: bool = False) -> list[str]:
         """Where two states of one checkpoint differ, in words; empty if they do not.
@@ -56,6 +59,8 @@ class Comparison:
     def _keys(self, part: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
         for name in sorted(expected.keys() | found.keys()):
             left, right = expected.get(name, _NOTHING), found.get(name, _NOTHING)
+            if self._loose and left is _NOTHING and isinstance(right, _DeltaSnapshot):
+                continue
             if left is _NOTHING or right is _NOTHING or not self._same_part(part, left, right):
                 yield f"{part}[{name!r}] is {_shown(right)}, not {_shown(left)}"
 

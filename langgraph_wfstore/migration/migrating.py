@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import chain
 from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
@@ -113,9 +114,16 @@ async def amigrate_out(source: Any, target: Any, **options: Any) -> MigrationRep
 def _run(
     mover: Mover, reader: Reader, threads: Iterable[Any] | None, dry_run: bool, progress: Progress | None
 ) -> MigrationReport:
-    ids = list(reader.thread_ids() if threads is None else several(threads, "thread ids"))
-    report = MigrationReport(dry_run, total=len(ids))
-    for moved in _each(mover, ids):
+    named: dict[str, Any] = {}
+    twice: list[Moved] = []
+    for thread in dict.fromkeys(reader.thread_ids() if threads is None else several(threads, "thread ids")):
+        if named.setdefault(str(thread), thread) is not thread:
+            what = (
+                f"{thread!r} and {named[str(thread)]!r} are two threads of the source, which have one id in the target"
+            )
+            twice.append(Moved(str(thread), problems=[what]))
+    report = MigrationReport(dry_run, total=len(named) + len(twice))
+    for moved in chain(twice, _each(mover, named.values())):
         report.add(moved)
         if progress is not None:
             progress(report)

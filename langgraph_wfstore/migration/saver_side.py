@@ -88,9 +88,11 @@ class SaverWriter:
         configurable = {"thread_id": thread, "checkpoint_ns": state.node.namespace}
         if state.node.parent is not None:
             configurable["checkpoint_id"] = state.node.parent
-        checkpoint = {**state.checkpoint, "channel_values": dict(state.checkpoint["channel_values"])}
-        versions = checkpoint["channel_versions"]
-        self._saver.put({"configurable": configurable}, checkpoint, dict(state.metadata), dict(versions))
+        values = dict(state.checkpoint["channel_values"])
+        # A channel without a value is not new: savers that keep values by version would forget the one they have.
+        new = {name: version for name, version in state.checkpoint["channel_versions"].items() if name in values}
+        checkpoint = {**state.checkpoint, "channel_values": values}
+        self._saver.put({"configurable": configurable}, checkpoint, dict(state.metadata), new)
         self.add_writes(thread, state)
 
     def add_writes(self, thread: str, state: State) -> None:

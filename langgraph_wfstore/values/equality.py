@@ -18,14 +18,15 @@ _SEQUENCES = frozenset({list, tuple})
 _BARE = frozenset({"builtins", "collections"})  # modules whose classes have no attributes in their instances
 
 
-def same(left: Any, right: Any, *, tuples_as_lists: bool = False) -> bool:
+def same(left: Any, right: Any, *, as_langgraph: bool = False) -> bool:
     """Whether two values are equal and of the same types, NaN equal to NaN, in every part.
 
     Args:
         left, right: any values without reference cycles.
-        tuples_as_lists: a tuple is the same as a list of the same items: LangGraph's serializer writes it as one.
+        as_langgraph: as far as LangGraph's own serializer keeps values: a tuple is the same as a list of the same
+            items, and which fields of a pydantic model were set means nothing.
     """
-    return (_ALIKE if tuples_as_lists else _EXACT).same(left, right)
+    return (_ALIKE if as_langgraph else _EXACT).same(left, right)
 
 
 def same_channels(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
@@ -36,8 +37,8 @@ def same_channels(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
 class _Equality:
     """One notion of equality; see `same`."""
 
-    def __init__(self, tuples_as_lists: bool) -> None:
-        self._loose = tuples_as_lists
+    def __init__(self, as_langgraph: bool) -> None:
+        self._loose = as_langgraph
 
     def same(self, left: Any, right: Any) -> bool:
         kind = type(left)
@@ -96,7 +97,7 @@ class _Equality:
         return (
             self.same(left.__dict__, right.__dict__)
             and self.same(left.__pydantic_extra__, right.__pydantic_extra__)
-            and left.__pydantic_fields_set__ == right.__pydantic_fields_set__
+            and (self._loose or left.__pydantic_fields_set__ == right.__pydantic_fields_set__)
             and self.same(left.__pydantic_private__ or {}, right.__pydantic_private__ or {})
         )
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy
 import pytest
+from langchain_core.messages import HumanMessage
 
 from langgraph_wfstore.testing import PARTS, contract_tests
 from langgraph_wfstore.testing.contract import Contract, DurabilityContract
@@ -94,7 +95,9 @@ def test_what_has_no_plain_equality_of_its_own_is_compared_by_its_parts(make, ot
     assert not same(make(), other)
 
 
-def test_tuples_are_the_same_as_lists_where_that_is_asked_for():
-    assert same({"a": [(1, [2])]}, {"a": ([1, (2,)],)}, tuples_as_lists=True)
-    assert not same((1, 2), [1, True], tuples_as_lists=True)
-    assert not same((1,), {1}, tuples_as_lists=True)
+def test_what_langgraphs_serializer_does_not_keep_is_the_same_where_that_is_asked_for():
+    assert not same(HumanMessage("x"), HumanMessage("x", name=None))
+    assert same(HumanMessage("x"), HumanMessage("x", name=None), as_langgraph=True)
+    assert same({"a": [(1, [2])]}, {"a": ([1, (2,)],)}, as_langgraph=True)
+    assert not same((1, 2), [1, True], as_langgraph=True)
+    assert not same((1,), {1}, as_langgraph=True)

@@ -191,24 +191,31 @@ def threads(saver: Any) -> list[str]:
     return sorted({found.config["configurable"]["thread_id"] for found in saver.list(None)})
 
 
-def differing(left: Any, right: Any, *, tuples_as_lists: bool = False) -> list[str]:
+def differing(left: Any, right: Any, *, as_langgraph: bool = False) -> list[str]:
     """The threads of which two savers say different things."""
     ids = sorted({*threads(left), *threads(right)})
     return [
         thread
         for thread in ids
-        if not _same(checkpoints(left, thread), checkpoints(right, thread), tuples_as_lists=tuples_as_lists)
+        if not _same(checkpoints(left, thread), checkpoints(right, thread), as_langgraph=as_langgraph)
     ]
 
 
-def _same(left: dict[Any, Any], right: dict[Any, Any], *, tuples_as_lists: bool) -> bool:
-    def sorted_dicts(value: Any) -> Any:
-        return {k: sorted_dicts(value[k]) for k in sorted(value)} if type(value) is dict else value
+def _same(left: dict[Any, Any], right: dict[Any, Any], *, as_langgraph: bool) -> bool:
+    return left.keys() == right.keys() and all(alike(left[key], right[key], as_langgraph=as_langgraph) for key in left)
 
-    def normal(each: dict[Any, Any]) -> Any:
-        return [(key, sorted_dicts({**each[key], "writes": None}), each[key]["writes"]) for key in sorted(each)]
 
-    return same(normal(left), normal(right), tuples_as_lists=tuples_as_lists)
+def alike(left: Any, right: Any, *, as_langgraph: bool = True) -> bool:
+    """Whether two savers say the same of a checkpoint; databases do not keep the order of keys."""
+
+    def in_order(value: Any) -> Any:
+        return {key: in_order(value[key]) for key in sorted(value)} if type(value) is dict else value
+
+    return same(
+        [in_order({**left, "writes": None}), left["writes"]],
+        [in_order({**right, "writes": None}), right["writes"]],
+        as_langgraph=as_langgraph,
+    )
 
 
 @contextlib.contextmanager
