@@ -93,7 +93,12 @@ class Mover:
             _OneThread(self._source, self._target, self._scratch, thread, moved).run()
         except BackendUnavailableError:
             raise
-        except Exception as error:  # noqa: BLE001  # savers and classes of users raise anything; it is reported
+        except Exception as error:
+            if _is_lost(error):
+                raise BackendUnavailableError(
+                    f"the connection to the PostgreSQL server was lost at thread {moved.thread!r}: {_said(error)}. Run "
+                    "again when it is there: what is done is kept"
+                ) from error
             moved.problems.append(_said(error))
         finally:
             self._source.done(thread)
@@ -250,6 +255,16 @@ def _delta_channels(state: State, end: bool) -> list[str]:
     """
     whole = {name for name, value in state.checkpoint["channel_values"].items() if isinstance(value, _DeltaSnapshot)}
     return sorted(whole | set(state.metadata.get(_DELTA) or ())) if end or whole else []
+
+
+def _is_lost(error: BaseException | None) -> bool:
+    """Whether the reason is that LangGraph's own saver has lost its server; psycopg need not be installed."""
+    while error is not None:
+        for cls in type(error).__mro__:
+            if cls.__module__.startswith("psycopg") and cls.__name__ in ("OperationalError", "InterfaceError"):
+                return True
+        error = error.__cause__
+    return False
 
 
 def _said(error: Exception) -> str:

@@ -102,6 +102,7 @@ class TestEveryThread:
             assert report.checkpoints == sum(len(scenarios.checkpoints(saver, t)) for t in scenarios.threads(saver))
             for thread in saver.store.thread_ids():
                 assert_sound(saver, thread)
+                assert saver.store.thread(thread).verify().unsealed == 0
 
     def test_every_thread_goes_on_as_in_the_source(self, source, tmp_path):
         migrate(source.place, tmp_path / "store.db", allow=ALLOW)
