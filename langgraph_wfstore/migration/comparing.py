@@ -18,14 +18,19 @@ class Comparison:
     """What counts as equal.
 
     Args:
-        as_langgraph: compare as LangGraph's savers hold values, see `same`. The path and index of a write are nothing
-            that a saver has to give back. That PostgresSaver leaves out the metadata `writes`, which LangGraph once
-            wrote, is no difference, nor that savers which keep values by version give the snapshot of a delta channel
-            with every checkpoint of that version.
+        places: compare the paths and indices of writes too; else only their order.
+        as_langgraph: compare as LangGraph's savers hold values, see `same`. That PostgresSaver leaves out the metadata
+            `writes`, which LangGraph once wrote, is no difference, nor that savers which keep values by version give
+            the snapshot of a delta channel with every checkpoint of that version.
     """
 
-    def __init__(self, *, as_langgraph: bool = False) -> None:
+    def __init__(self, *, places: bool = True, as_langgraph: bool = False) -> None:
+        self._places = places
         self._loose = as_langgraph
+
+    def without_places(self) -> Comparison:
+        """The same, for states whose paths and indices were made up."""
+        return Comparison(places=False, as_langgraph=self._loose)
 
     def same(self, left: Any, right: Any) -> bool:
         """Whether two values are the same."""
@@ -100,7 +105,7 @@ class Comparison:
                 yield f"the pending write {_named(place)} is {other!r:.100}, not {value!r:.100}"
 
     def _compared(self, place: Place) -> tuple[Any, ...]:
-        return (place.task_id, place.channel) if self._loose else place
+        return place if self._places else (place.task_id, place.channel)
 
 
 def _position(place: Place) -> tuple[str, int]:

@@ -189,10 +189,12 @@ class _OneThread:
     def _differences(self, writer: Writer, node: Node, *, end: bool, whole: bool) -> list[str]:
         held = self._held.pop(node.key, None)
         expected = (self._read(node) if held is None else held.state)._replace(node=node)
-        name, compare, went_on = self._moved.thread, writer.comparison, self._moved.went_on
+        name, went_on = self._moved.thread, self._moved.went_on
+        compare = writer.comparison if self._source.tables is not None else writer.comparison.without_places()
         found = writer.reader.state(name, node)
         differences = compare.differences(expected, found, more_writes=went_on)
-        if found is not None and differences and not went_on and (behind := _behind(expected, found, compare)):
+        later = held is None and found is not None and not went_on  # what is held was put a moment ago
+        if differences and later and found is not None and (behind := _behind(expected, found, compare)):
             self._moved.writes += behind
             if self._dry:
                 return compare.differences(expected._replace(writes=()), found._replace(writes=()))

@@ -66,7 +66,7 @@ class OutwardReader(Reader):
 class SaverWriter:
     """Puts states into a BaseCheckpointSaver; see `moving.Writer`."""
 
-    comparison = Comparison(as_langgraph=True)
+    comparison = Comparison(places=False, as_langgraph=True)
 
     def __init__(self, saver: Any) -> None:
         self._saver = saver

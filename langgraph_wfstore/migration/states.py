@@ -14,6 +14,9 @@ from ..errors import WfStoreError
 Key = tuple[str, str]
 """Namespace and id of a checkpoint."""
 
+_NO_TASK = "00000000-0000-0000-0000-000000000000"
+"""What LangGraph puts in the place of a task id, if it is no task that writes."""
+
 
 class Node(NamedTuple):
     """A checkpoint without its state; `parent` is the id of the checkpoint it was made from."""
@@ -91,15 +94,18 @@ def placed(writes: Iterable[tuple[str, str, Any]]) -> list[tuple[Place, Any]]:
     """Places for pending writes of which only the order is known, such that they keep it.
 
     A task's ordinary writes are counted, the special ones have LangGraph's own indices. The paths of the tasks are
-    empty if the order is that of the tasks' ids; otherwise a made-up path keeps it: `~migrated, 000001`.
+    empty if the order is that of the tasks' ids; otherwise a made-up path keeps it: `~migrated, 000001`. What belongs
+    to no task stands in front, without a path, as LangGraph puts it.
     """
     groups = [(task_id, list(group)) for task_id, group in groupby(writes, key=lambda write: write[0])]
     ids = [task_id for task_id, _ in groups]
     in_order = ids == sorted(set(ids))
     counts: dict[str, int] = {}
     found: list[tuple[Place, Any]] = []
-    for number, (task_id, group) in enumerate(groups):
-        path = "" if in_order else f"~migrated, {number:06}"
+    paths = 0
+    for task_id, group in groups:
+        path = "" if in_order or (task_id == _NO_TASK and not found) else f"~migrated, {paths:06}"
+        paths += bool(path)
         for _, channel, value in group:
             idx = WRITES_IDX_MAP.get(channel)
             if idx is None:

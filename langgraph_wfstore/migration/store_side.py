@@ -17,11 +17,13 @@ from ..saver.configs import CHECKPOINT_KEYS
 from ..serde import WfSerializer
 from ..store import WfStore
 from ..threads.view import Entry, entries_of, read_rows
+from ..values.shelf import Shelf
 from .comparing import Comparison
 from .reader import Reader
 from .states import Key, Node, Place, Prepared, State, by_task
 
 _PAGE = 1000  # records
+_HELD = 8 << 20  # bytes of stored objects that a reader holds
 
 
 class StoreTables:
@@ -106,6 +108,7 @@ def _nearest(entries: Mapping[Key, Entry], entry: Entry) -> str | None:
 def store_reader(store: WfStore, serde: Any, *, current_only: bool = False) -> Reader:
     """Reads a store through its saver, from the engine itself: nothing that a writer in this process holds is used."""
     apart = WfStore(store.backend)
+    apart.views.shelf = Shelf(_HELD)  # each thread is read once
     return Reader(WfStoreSaver(apart, serde=serde, capture=False), StoreTables(apart, current_only=current_only))
 
 

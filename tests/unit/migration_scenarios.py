@@ -79,6 +79,20 @@ def failing_graph(saver: Any) -> Any:
     return builder.add_edge(START, "good").add_edge(START, "fails").compile(checkpointer=saver)
 
 
+def asking_among_others(saver: Any) -> None:
+    """Several tasks that have written, of one step; the order of their paths is not that of their ids."""
+
+    def ask(state: Log) -> Log:
+        return {"log": [interrupt("ok?")]}
+
+    names = [f"n{number}" for number in range(8)]
+    builder = StateGraph(Log)
+    for name in names:
+        builder.add_node(name, ask if name == "n3" else says(name))
+        builder.add_edge(START, name)
+    builder.compile(checkpointer=saver).invoke({"log": ["in"]}, config("t"))
+
+
 def shop_graph(saver: Any) -> Any:
     """A state of classes of the program's own."""
 

@@ -129,6 +129,13 @@ class TestEveryThread:
         again = migrate(source.place, tmp_path / "store.db", allow=ALLOW, dry_run=True)
         assert (again.ok, again.checkpoints, again.writes) == (True, 0, 0)
 
+    def test_a_thread_that_is_too_large_to_be_held_is_read_again(self, source, tmp_path, monkeypatch):
+        monkeypatch.setattr("langgraph_wfstore.migration.moving._HELD", 0)
+        report = migrate(source.place, tmp_path / "store.db", allow=ALLOW)
+        assert report.ok, str(report)
+        with in_store(tmp_path) as saver:
+            assert scenarios.differing(source.saver, saver) == []
+
 
 class TestWhatIsKept:
     @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
@@ -338,6 +345,19 @@ class TestRunningAgain:
         with in_store(tmp_path) as saver:
             assert scenarios.differing(sqlite_source, saver) == []
 
+    def test_an_answer_that_came_to_a_saver_that_does_not_tell_the_paths_is_added(self, tmp_path):
+        source = InMemorySaver()
+        scenarios.asking_among_others(source)
+        assert migrate(source, tmp_path / "store.db").ok
+        newest = source.get_tuple(config("t"))
+        asks = next(task for task, channel, _ in newest.pending_writes if channel == "__interrupt__")
+        source.put_writes(newest.config, [("__resume__", "yes")], "00000000-0000-0000-0000-000000000000")
+        source.put_writes(newest.config, [("__resume__", ["yes"])], asks, "~__pregel_pull, n3")
+        report = migrate(source, tmp_path / "store.db")
+        assert (report.ok, report.writes) == (True, 2), str(report)
+        with in_store(tmp_path) as saver:
+            assert scenarios.differing(source, saver) == []
+
     def test_a_thread_that_went_on_in_the_store_is_left_alone(self, sqlite_source, tmp_path):
         scenarios.asking_graph(sqlite_source).invoke({"log": ["in"]}, config("t"))
         migrate(tmp_path / "source.db", tmp_path / "store.db")
@@ -532,6 +552,8 @@ class TestOrder:
         found = placed(writes)
         assert sorted(found, key=lambda item: item[0]) == found
         assert [place.idx for place, _ in found] == [0, 0, 1]
+        nobody = ("00000000-0000-0000-0000-000000000000", "__resume__", 0)
+        assert placed([nobody, *writes])[1:] == found  # the paths stay when an answer comes
 
 
 def _loads_odd(self: Any, data: tuple[str, bytes]) -> Any:
