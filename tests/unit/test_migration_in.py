@@ -22,7 +22,7 @@ from langgraph.graph import START, StateGraph
 from migration_scenarios import ODD, config
 
 from langgraph_wfstore import StoreNotFoundError, WfStore, WfStoreError, WfStoreSaver
-from langgraph_wfstore.migration import amigrate, migrate
+from langgraph_wfstore.migration import amigrate, migrate, migrate_out
 from langgraph_wfstore.migration.states import Node, ancestors_first, placed
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.sample_graphs import chat_graph, line_graph, says_human
@@ -424,10 +424,14 @@ class TestTheComparison:
 
     def test_a_store_that_loses_something_is_found_at_once(self, sqlite_source, tmp_path, monkeypatch):
         scenarios.asking_graph(sqlite_source).invoke({"log": ["in"]}, config("t"))
-        put = WfStore.put_writes
-        monkeypatch.setattr(
-            WfStore, "put_writes", lambda self, thread, new, *more: put(self, thread, _without_last(new), *more)
-        )
+        put, lost = WfStore.put_writes, []
+
+        def losing(self: Any, thread: str, new: Any, *more: Any) -> None:
+            lose = not lost and len(new.writes) > 1
+            lost.extend([new] if lose else [])
+            put(self, thread, new._replace(writes=new.writes[:-1]) if lose else new, *more)
+
+        monkeypatch.setattr(WfStore, "put_writes", losing)
         report = migrate(tmp_path / "source.db", tmp_path / "store.db")
         assert "pending writes" in report.problems[0].what
 
@@ -450,6 +454,25 @@ class TestSourcesAndTargets:
             assert scenarios.differing(sqlite_source, saver) == []
             for target in (store, saver.store):
                 assert target.thread("t").verify().ok  # it is open still
+
+    @pytest.mark.parametrize("engine", ["postgres", "redis"])
+    def test_servers_are_targets_and_sources_too(self, engine, sqlite_source, tmp_path, request):
+        scenarios.build(sqlite_source)
+        url = request.getfixturevalue(f"{engine}_url")
+        url += "?schema=migrated" if engine == "postgres" else "?prefix=migrated"
+        dry = migrate(sqlite_source, url, allow=ALLOW, dry_run=True)
+        with pytest.raises(StoreNotFoundError):
+            WfStore.open(url, read_only=True)
+        report = migrate(sqlite_source, url, allow=ALLOW)
+        assert report.ok, str(report)
+        assert (dry.ok, dry.checkpoints, dry.writes) == (True, report.checkpoints, report.writes)
+        assert migrate(sqlite_source, url, allow=ALLOW).moved == 0
+        with WfStoreSaver(url) as saver:
+            assert scenarios.differing(sqlite_source, saver) == []
+        with scenarios.sqlite(tmp_path / "back.db") as back:
+            report = migrate_out(url, back, allow=ALLOW)
+            assert report.ok, str(report)
+            assert scenarios.differing(sqlite_source, back, as_langgraph=True) == []
 
     def test_only_the_threads_that_are_named(self, sqlite_source, tmp_path):
         for name in ("a", "b", "c"):
@@ -558,7 +581,3 @@ class TestOrder:
 
 def _loads_odd(self: Any, data: tuple[str, bytes]) -> Any:
     return (lambda: None) if data[0] == "odd" else JsonPlusSerializer.loads_typed(self, data)
-
-
-def _without_last(new: Any) -> Any:
-    return new._replace(writes=new.writes[:-1])
