@@ -154,8 +154,8 @@ class StoreWriter:
             ts=checkpoint["ts"],
             metadata=state.metadata,
             extra={name: value for name, value in checkpoint.items() if name not in CHECKPOINT_KEYS},
-            inherits=False,  # what the source holds counts, also where it was changed in place
         )
+        # Nothing is inherited from the parent: what the source holds counts, also where it was changed in place.
         encoded = encode_checkpoint(self._codec, new, None)
         channels = {name: value for name, value in encoded.channels.items() if not isinstance(value, Ref)}
         writes = [self._codec.encode(value, f"a write to channel {place.channel!r}") for place, value in state.writes]

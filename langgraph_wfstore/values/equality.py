@@ -46,6 +46,10 @@ class _Equality:
             return self._loose and {kind, type(right)} == _SEQUENCES and self._items(left, right)
         if kind in _PLAIN:
             return bool(left == right)
+        if kind is list or kind is tuple:
+            return self._items(left, right)
+        if kind is dict:
+            return len(left) == len(right) and self._in_order(left, right)
         if isinstance(left, Enum):
             return left is right
         if isinstance(left, float):
@@ -85,8 +89,11 @@ class _Equality:
         if len(left) != len(right):
             return False
         if isinstance(left, OrderedDict | dict) and not isinstance(left, Counter):
-            return all(self.same(a, b) and self.same(left[a], right[b]) for a, b in zip(left, right, strict=True))
+            return self._in_order(left, right)
         return all(key in right and self.same(left[key], right[key]) for key in left)
+
+    def _in_order(self, left: dict[Any, Any], right: dict[Any, Any]) -> bool:
+        return all(self.same(a, b) and self.same(left[a], right[b]) for a, b in zip(left, right, strict=True))
 
     def _set(self, left: Any, right: Any) -> bool:
         if left == right and sorted(map(_typed, left)) == sorted(map(_typed, right)):
