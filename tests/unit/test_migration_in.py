@@ -189,6 +189,14 @@ class TestWhatIsKept:
         with in_store(tmp_path) as saver:
             assert saver.get_tuple(config("t")).parent_config == newest.parent_config
 
+    def test_a_file_that_has_no_log_of_writes_is_read(self, sqlite_source, tmp_path):
+        line_graph(sqlite_source, "a").invoke({"log": ["in"]}, config("t"))
+        sqlite_source.conn.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+        before = (tmp_path / "copy.db").read_bytes()
+        (tmp_path / "copy.db").chmod(0o400)
+        assert migrate(tmp_path / "copy.db", tmp_path / "store.db").ok
+        assert (tmp_path / "copy.db").read_bytes() == before
+
     def test_files_from_before_tasks_had_paths_are_read(self, sqlite_source, tmp_path):
         scenarios.asking_graph(sqlite_source).invoke({"log": ["in"]}, config("t"))
         with sqlite_source.cursor() as cursor:
@@ -357,6 +365,19 @@ class TestRunningAgain:
         assert (report.ok, report.writes) == (True, 2), str(report)
         with in_store(tmp_path) as saver:
             assert scenarios.differing(source, saver) == []
+
+    def test_made_up_paths_are_nothing_to_compare(self, tmp_path):
+        source = InMemorySaver()
+        line_graph(source, "a").invoke({"log": ["in"]}, config("t"))
+        newest = source.get_tuple(config("t")).config
+        for task, path in (("z", "path 1"), ("b", "path 3")):
+            source.put_writes(newest, [("log", [task])], task, path)
+        assert migrate(source, tmp_path / "store.db").ok
+        source.put_writes(newest, [("log", ["a"])], "a", "path 2")
+        report = migrate(source, tmp_path / "store.db")
+        assert (report.ok, report.writes) == (True, 1), str(report)
+        with in_store(tmp_path) as saver:
+            assert [task for task, _, _ in saver.get_tuple(config("t")).pending_writes] == ["z", "a", "b"]
 
     def test_a_thread_that_went_on_in_the_store_is_left_alone(self, sqlite_source, tmp_path):
         scenarios.asking_graph(sqlite_source).invoke({"log": ["in"]}, config("t"))
