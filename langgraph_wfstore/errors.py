@@ -65,6 +65,10 @@ class BackendUnavailableError(WfStoreError):
     """The storage engine cannot be reached, or refuses service; nothing was lost."""
 
 
+class StoreNotFoundError(BackendUnavailableError):
+    """There is no store at that place, and it was to be opened for reading only."""
+
+
 class UnsupportedValueError(WfStoreError, TypeError):
     """A value cannot be stored losslessly; nothing of the operation was written."""
 

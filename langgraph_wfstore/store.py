@@ -103,7 +103,8 @@ class WfStore:
                 secrets, the same operations give the same record ids on every engine.
 
         Raises:
-            BackendUnavailableError: the place cannot be opened.
+            BackendUnavailableError: the place cannot be opened; StoreNotFoundError of its kind: there is no store, and
+                `read_only` makes none.
             IntegrityError: it is damaged.
             WfStoreError: it is not ours, of a newer version, or the URL is of an unknown kind.
         """

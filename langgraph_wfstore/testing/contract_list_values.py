@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.messages import AnyMessage, HumanMessage, RemoveMessage
 
+from ..values.equality import same
 from .api import Api
 from .contract import Contract, Reopen, assert_sound
-from .equality import same
 from .material import THREAD, checkpoint_of, config_of, metadata_of
 
 if TYPE_CHECKING:

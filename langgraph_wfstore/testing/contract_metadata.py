@@ -11,9 +11,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
+from ..values.equality import same
 from .api import Api
 from .contract import Contract, assert_sound
-from .equality import same
 from .material import THREAD, checkpoint_of, config_of, ids_of, metadata_of, new_ids, put_chain
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_wfstore.errors import DecodeError
 
+from ..values.equality import same, same_channels
 from .api import Api
 from .contract import Contract, Reopen, assert_sound
-from .equality import same, same_channels
 from .material import THREAD, checkpoint_of, config_of, metadata_of, put_chain
 from .sample_values import LC_DICT, VALUES, Address, Coin
 

@@ -35,13 +35,14 @@ def _imported(path: Path) -> set[str]:
     return found
 
 
-def test_langgraph_is_imported_in_saver_serde_and_capture_alone():
+def test_langgraph_is_imported_in_saver_serde_capture_and_migration_alone():
+    """Migration opens LangGraph's own savers; everything else also serves a person who has only the store."""
     users = {
         path.relative_to(ROOT).parts[0]
         for path in MODULES
         if any(name.split(".")[0] in ("langgraph", "langchain_core") for name in _imported(path))
     }
-    assert users == {"saver", "serde", "capture"}
+    assert users == {"saver", "serde", "capture", "migration"}
 
 
 def test_backends_import_nothing_of_the_policy_above_them():

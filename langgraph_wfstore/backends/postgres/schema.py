@@ -6,7 +6,7 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BackendUnavailableError, IntegrityError, WfStoreError
+from ...errors import BackendUnavailableError, IntegrityError, StoreNotFoundError, WfStoreError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -76,13 +76,13 @@ def made_ready(db: Connection[Any], sql: Sql, read_only: bool, place: str) -> by
 
     Raises:
         WfStoreError: it is of a newer version, or not ours.
-        BackendUnavailableError: there is none, and it may not be made.
+        StoreNotFoundError: there is none, and it may not be made.
         IntegrityError: it holds no secret.
     """
     version = _version(db, sql, place)
     if version < VERSION:
         if read_only:
-            raise BackendUnavailableError(
+            raise StoreNotFoundError(
                 f"{place} has no store of version {VERSION} in schema {sql.schema!r}, and read_only makes none"
             )
         _migrate(db, sql, place)

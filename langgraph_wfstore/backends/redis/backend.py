@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...errors import BackendUnavailableError, IntegrityError, WfStoreError
+from ...errors import BackendUnavailableError, IntegrityError, StoreNotFoundError, WfStoreError
 from ..base import (
     RUN,
     Append,
@@ -98,7 +98,7 @@ class RedisBackend:
         key = f"{self._options.prefix}:{{index}}secret"
         found = self._caller.command("GET", key)
         if found is None and self._read_only:
-            raise BackendUnavailableError(f"there is no store at {self.place}; open it once without read_only")
+            raise StoreNotFoundError(f"there is no store at {self.place}; open it once without read_only")
         if found is None:
             found = self._caller.script("secret", [key], _LAYOUT + secrets.token_bytes(32))
         if not isinstance(found, bytes) or len(found) < 1:

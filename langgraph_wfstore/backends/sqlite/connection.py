@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ...errors import BackendUnavailableError, IntegrityError, WfStoreError
+from ...errors import BackendUnavailableError, IntegrityError, StoreNotFoundError, WfStoreError
 
 APPLICATION_ID = 0x57665374  # "WfSt"
 LAYOUT_VERSION = 1
@@ -144,7 +144,7 @@ class Connections:
         try:
             if self._is_empty(db):
                 if self.read_only:
-                    raise BackendUnavailableError(
+                    raise StoreNotFoundError(
                         f"{self.path} is empty and read_only=True; open it once without read_only to create the store"
                     )
                 self._create(db)
@@ -202,7 +202,7 @@ def _check_path(path: str, read_only: bool) -> None:
     if not os.path.isdir(folder):
         raise BackendUnavailableError(f"cannot open {path}: there is no folder {folder}; create it, or check the path")
     if read_only and not os.path.exists(path):
-        raise BackendUnavailableError(
+        raise StoreNotFoundError(
             f"cannot open {path}: it does not exist, and read_only=True never creates a store; check the path"
         )
 
