@@ -1,4 +1,4 @@
-"""A second writer of artifacts, from FORMAT.md, section 15: simple, in memory, and knowing nothing of the exporter's code.
+"""A second writer of artifacts, from FORMAT.md, section 15: simple, in memory, and without a look at the exporter.
 
 `contents` reads a thread of an open store; `members`, `manifest_of` and `archive` make a file of what it found, which a
 test may have changed meanwhile.
