@@ -804,6 +804,8 @@ class Thread:
                 self.problem(record, "its run did not start before it")
             runs |= {run} if record.kind == "run" else set()
             if record.kind != "end":
+                if record.kind != "run" and record.id in begun:
+                    self.problem(record, "it starts a second time")
                 begun[record.id] = (record.kind, record.facts[f"{record.kind}_id"], run)
                 continue
             begin = record.facts["begin"]

@@ -135,7 +135,8 @@ class TestTheFile:
         lines = done.stdout.splitlines()
         assert lines[-1] == "VERIFIED" and lines[0] == "thread      'traced'"
         report = wfstore_verify.verify_file(alone / "thread.wfz")
-        for word in (report.identity, report.head, report.root, "unsealed: 2", f"{report.pruned} records pruned", "main, current"):
+        said = ("unsealed: 2", f"{report.pruned} records pruned", "main, current")
+        for word in (report.identity, report.head, report.root, *said):
             assert word in done.stdout
         for word in ("who made the file", "cut off", "no seal covers", "derived/"):
             assert word in done.stdout[done.stdout.index("This does not show:") :]
