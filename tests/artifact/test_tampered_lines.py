@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import re
 from collections.abc import Iterator
@@ -181,8 +182,6 @@ class TestObjects:
         assert len(problems) == 1 and "no record names it" in problems[0]
 
     def test_the_longer_form_of_bytes_is_refused(self, verified):
-        import base64
-
         made = some_threads.made("plain")
         for line in made.objects:
             if "latin1" in line:
