@@ -18,7 +18,7 @@ from typing import Any
 
 from langgraph_wfstore.backends.base import KEPT, LIST, MAP, REDACTED, SKELETON, ObjectRow, RecordRow
 from langgraph_wfstore.store import WfStore
-from langgraph_wfstore.values.lists import apply_splice, base_of, unpack_numbers
+from langgraph_wfstore.values.lists import apply_splice, base_of
 from langgraph_wfstore.values.objects import nonce_for
 from langgraph_wfstore.values.reading import map_numbers
 
@@ -110,15 +110,16 @@ def _line(row: RecordRow) -> Json:
 
 def _references(row: RecordRow) -> list[str]:
     """The ids of the values that a record names, in hexadecimal."""
-    if row.state == SKELETON:
-        return []
-    body = json.loads(row.body)
+    return [] if row.state == SKELETON else [name.removeprefix("sha256:") for name in _named(json.loads(row.body))]
+
+
+def _named(body: Json) -> list[str]:
+    """The ids of the values that a body names."""
     found = {
         "checkpoint": lambda: [*(channel[2] for channel in body["channels"]), body["metadata"], body["extra"]],
         "write": lambda: [write[2] for write in body["writes"]],
     }.get(body["kind"], lambda: [body.get(name) for name in REFS.get(body["kind"], ())])()
-    texts = [next(iter(ref.values())) if isinstance(ref, dict) else ref for ref in found if ref is not None]
-    return [ref.removeprefix("sha256:") for ref in texts]
+    return [next(iter(ref.values())) if isinstance(ref, dict) else ref for ref in found if ref is not None]
 
 
 def _head(rows: list[RecordRow]) -> int | None:
@@ -334,6 +335,61 @@ def artifact(store: WfStore, thread_id: str, deflate: bool = False, **options: A
     return archive(files, [name for name in files if name != "mimetype"] if deflate else ())
 
 
-def numbers_of(row: RecordRow) -> list[int]:
-    """The numbers of the objects that a record names, where the engine keeps them."""
-    return unpack_numbers(row.refs)
+# ---------------------------------------------------------------- a proof
+
+
+def proof(made: Contents, indexes: list[int], values: bool = True) -> Json:
+    """A proof that these records, by their place from 0, are in the thread."""
+    ids = ids_of(made)
+    lines = [made.records[index] for index in indexes]
+    return {
+        "format": 1,
+        "kind": "proof",
+        "thread": made.thread,
+        "root": "sha256:" + merkle_root(ids).hex(),
+        "size": len(ids),
+        "records": [
+            {"index": index, "path": ["sha256:" + part.hex() for part in inclusion_path(index, ids)], "record": line}
+            for index, line in zip(indexes, lines, strict=True)
+        ],
+        "objects": _Chosen(made.objects).lines_for(lines) if values else [],
+    }
+
+
+class _Chosen:
+    """The lines of some values out of those of a thread, numbered anew."""
+
+    def __init__(self, lines: list[Json]) -> None:
+        self._old = lines
+        self._numbers = {line["id"]: number for number, line in enumerate(lines, 1) if "id" in line}
+        self._new: dict[int, int] = {}
+        self._lines: list[Json] = []
+
+    def lines_for(self, records: list[Json]) -> list[Json]:
+        for line in records:
+            for name in _named(line["body"]) if "body" in line else []:
+                if name in self._numbers:
+                    self._place(self._numbers[name])
+        return self._lines
+
+    def _place(self, number: int) -> int:
+        line = dict(self._old[number - 1])
+        if number not in self._new:
+            if "map" in line:
+                line["map"], line["lists"] = self._place(line["map"]), [[at, self._place(n)] for at, n in line["lists"]]
+            elif line.get("list"):
+                levels = [[line["list"]]]
+                while "node" in self._old[levels[0][0] - 1]:
+                    levels.insert(0, [n for parent in levels[0] for n in self._old[parent - 1]["node"]])
+                for item in (n >> 2 for leaf in levels[0] for n in self._old[leaf - 1]["leaf"]):
+                    self._place(item)
+                for part in (n for level in levels for n in level):
+                    self._place(part)
+                line["list"] = self._new[line["list"]]
+            elif "leaf" in line:
+                line["leaf"] = [self._new[n >> 2] << 2 | n & 3 for n in line["leaf"]]
+            elif "node" in line:
+                line["node"] = [self._new[n] for n in line["node"]]
+            self._lines.append(line)
+            self._new[number] = len(self._lines)
+        return self._new[number]

@@ -1,4 +1,4 @@
-"""Signatures for tests: Ed25519 as RFC 8032 defines it, on affine coordinates, and DSSE envelopes. No secret is safe."""
+"""Signatures for tests: Ed25519 as RFC 8032 defines it, on affine coordinates, and DSSE envelopes. Slow and unsafe."""
 
 from __future__ import annotations
 
