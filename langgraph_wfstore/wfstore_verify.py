@@ -2113,7 +2113,7 @@ def readable(tag: str, data: bytes) -> str:
         size = int.from_bytes(data[1 : 1 + wide], "big") if wide else first & 31
         if (wide or 0xA0 <= first <= 0xBF) and len(data) == 1 + wide + size:
             data = data[1 + wide :]
-    text = data[:_SHOWN_TEXT].decode("utf-8", "replace")
+    text = data[:_SHOWN_TEXT].decode("utf-8", "replace").replace("\ufffd", "·")
     more = f" ... of {len(data)} bytes" if len(data) > _SHOWN_TEXT else ""
     return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in text) + more
 
@@ -2124,9 +2124,10 @@ _USAGE = 2
 _MOST_PROBLEMS = 200  # that are printed
 
 
-def shown(text: str) -> str:
+def shown(text: str, most: int = 300) -> str:
     """A text of a file's on one line of a terminal: nothing in it can move the cursor or look like the verdict."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:300])
+    said = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:most])
+    return said + " ..." * (len(text) > most)
 
 
 def describe(report: Report) -> list[str]:
@@ -2186,7 +2187,7 @@ def describe_proof(proof: Proof) -> list[str]:
         said += [f"  {name:<14}{shown(text)}" for name, text in found if text]
         for name, text in proven.values:
             said.append(f"  value       {name}")
-            said += [f"    | {shown(line)}" for line in text.splitlines()]
+            said += [f"    | {shown(line, _SHOWN_TEXT)}" for line in text.splitlines()]
     said.append("This does not show:")
     said.append("- that the thread had this id, nor who made it; the root is one that you trust")
     said.append("- at which place the records stand, how many there are, or which of them was hidden or sealed")
