@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import secrets
-import shutil
 import tempfile
-import zipfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -16,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from .layout import entry
+from .layout import DEFLATED, STORED, Writer
 from .manifest import Manifest, Member
 
 MIMETYPE = b"application/vnd.langgraph-wfstore.thread+zip"
@@ -126,13 +123,13 @@ class Lines:
         self._file.seek(start)
         return self._file.read(end - start - 1)
 
-    def copy_to(self, target: IO[bytes], at: int) -> None:
-        """Copy the bytes of a member, the `at`th from 0."""
+    def pieces(self, at: int) -> Iterator[bytes]:
+        """The bytes of a member, the `at`th from 0, piece by piece."""
         self._file.seek(self.places.begin(at))
         left = self.members[at].size
         while left:
             data = self._file.read(min(_COPIED, left))
-            target.write(data)
+            yield data
             left -= len(data)
 
     def close(self) -> None:
@@ -160,10 +157,11 @@ class Text:
         """The member as it is now."""
         return Member(self.name, self._size, self._hash.digest())
 
-    def copy_to(self, target: IO[bytes]) -> None:
-        """Copy its bytes."""
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes, piece by piece."""
         self._file.seek(0)
-        shutil.copyfileobj(self._file, target, _COPIED)
+        while data := self._file.read(_COPIED):
+            yield data
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -181,36 +179,27 @@ class Archive:
     def __init__(self, path: Path, compress: bool) -> None:
         self._path = path
         self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-        self._method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+        self._method = DEFLATED if compress else STORED
         self._file: IO[bytes] = self._temporary.open("xb+")
-        self._zip = zipfile.ZipFile(self._file, "w", allowZip64=True)
-        self._write("mimetype", MIMETYPE, zipfile.ZIP_STORED)
+        self._zip = Writer(self._file)
+        self._zip.add("mimetype", [MIMETYPE], STORED)
 
     def begin(self, manifest: Manifest) -> None:
         """Write the manifest, which comes first."""
-        self._write("manifest.json", manifest.encoded(), self._method)
+        self._zip.add("manifest.json", [manifest.encoded()], self._method)
 
     def text(self, text: Text) -> None:
         """Write a member."""
-        with self._entry(text.name, text.member.size, self._method) as target:
-            text.copy_to(target)
+        self._zip.add(text.name, text.pieces(), self._method)
 
     def lines(self, lines: Lines) -> None:
         """Write members of JSON Lines."""
         for at, member in enumerate(lines.members):
-            with self._entry(member.name, member.size, self._method) as target:
-                lines.copy_to(target, at)
+            self._zip.add(member.name, lines.pieces(at), self._method)
 
     def signature(self, name: str, data: bytes) -> None:
         """Write a signature, which comes last."""
-        self._write(f"signatures/{name}.json", data, self._method)
-
-    def _write(self, name: str, data: bytes, method: int) -> None:
-        with self._entry(name, len(data), method) as target:
-            target.write(data)
-
-    def _entry(self, name: str, size: int, method: int) -> IO[bytes]:
-        return self._zip.open(entry(name, method, size), "w")
+        self._zip.add(f"signatures/{name}.json", [data], self._method)
 
     def __enter__(self) -> Archive:
         return self
@@ -222,14 +211,11 @@ class Archive:
             if error is None:
                 self._finish()
         finally:
-            if self._temporary.exists():
-                with contextlib.suppress(OSError):  # the end of a half archive; what went wrong is raised already
-                    self._zip.close()
-                self._file.close()
-                self._temporary.unlink()
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)  # it is there if it was not finished
 
     def _finish(self) -> None:
-        self._zip.close()
+        self._zip.finish()
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()

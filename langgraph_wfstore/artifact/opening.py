@@ -123,14 +123,12 @@ class Opened:
         total = 0
         for info in infos:
             total += info.file_size
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits or info.comment:
-                raise self._refusal(
-                    f"entry {info.filename!r:.100} has a method, a flag or a comment that no artifact has"
-                )
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise self._refusal(f"entry {info.filename!r:.100} has a method that no artifact has")
         packed = self._file.seek(0, 2)
         if total > min(self._limits.bytes, max(_FIRST, packed * self._limits.ratio)):
             raise self._refusal(f"it would have {total} bytes, of {packed}, which is more than the limits allow")
-        layout.check(self._file, infos, self._zip.start_dir)
+        layout.check(self._file, [_entry(info) for info in infos], self._zip.start_dir)
 
     def _check_members(self, infos: list[zipfile.ZipInfo]) -> None:
         members = self.manifest.members
@@ -213,3 +211,8 @@ class Opened:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _entry(info: zipfile.ZipInfo) -> layout.Entry:
+    packed, size = info.compress_size, info.file_size
+    return layout.Entry(info.filename, info.compress_type, info.CRC, packed, size, info.header_offset)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import warnings
 import zipfile
 
-from langgraph_wfstore.artifact.layout import entry
+from langgraph_wfstore.artifact.layout import STORED, Writer
 
 Members = list[tuple[str, bytes]]
 
@@ -19,15 +18,13 @@ def members_of(data: bytes) -> Members:
         return [(info.filename, archive.read(info)) for info in archive.infolist()]
 
 
-def archive_of(members: Members, method: int = zipfile.ZIP_STORED) -> bytes:
+def archive_of(members: Members, method: int = STORED) -> bytes:
     """An archive with these entries, written as ours are."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a name that is there twice
-        for name, data in members:
-            info = entry(name, zipfile.ZIP_STORED if name == "mimetype" else method, len(data))
-            with archive.open(info, "w") as target:
-                target.write(data)
+    writer = Writer(out)
+    for name, data in members:
+        writer.add(name, [data], STORED if name == "mimetype" else method)
+    writer.finish()
     return out.getvalue()
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import random
 import struct
-import zipfile
 
 import pytest
 from rewriting import agreed, archive_of, canonical, members_of
@@ -199,7 +198,7 @@ def test_deflated_bytes_changed(originals, tmp_path):
     """Some bits of a deflated member mean nothing: then every member is what it was."""
     path = tmp_path / "a.wfz"
     good = members_of(originals["agent"])
-    data, r = archive_of(good, zipfile.ZIP_DEFLATED), random.Random(1)
+    data, r = archive_of(good, layout.DEFLATED), random.Random(1)
     for _ in range(COUNT):
         at = r.randrange(len(data))
         bad = data[:at] + bytes([data[at] ^ 1 << r.randrange(8)]) + data[at + 1 :]
@@ -216,7 +215,7 @@ class TestBombs:
         good = members_of(originals["agent"])
         huge = [(n, b"\n" * (32 << 20) if n == "derived/messages.txt" else d) for n, d in good]
         path = tmp_path / "a.wfz"
-        path.write_bytes(archive_of(agreed(huge), zipfile.ZIP_DEFLATED))
+        path.write_bytes(archive_of(agreed(huge), layout.DEFLATED))
         assert path.stat().st_size < 1 << 17
         with WfStore.open(":memory:") as store:
             with pytest.raises(ArtifactError, match="more than the limits allow"):
@@ -225,7 +224,7 @@ class TestBombs:
 
     def test_more_than_a_gib_of_a_small_file(self, originals, tmp_path):
         """The sizes that the directory states are believed before anything is inflated."""
-        data = bytearray(archive_of(members_of(originals["agent"]), zipfile.ZIP_DEFLATED))
+        data = bytearray(archive_of(members_of(originals["agent"]), layout.DEFLATED))
         last = data.rindex(b"PK\1\2")
         data[last + 24 : last + 28] = (2**31 - 1).to_bytes(4, "little")
         path = tmp_path / "a.wfz"

@@ -15,6 +15,7 @@ import pytest
 from noticing import assert_both_notice
 
 from langgraph_wfstore import Redacted, WfStore, format
+from langgraph_wfstore import wfstore_verify as rules
 from langgraph_wfstore.backends import packing
 from langgraph_wfstore.records import Kind, RemovalRecord
 from langgraph_wfstore.redacted import TEXT
@@ -36,26 +37,26 @@ def test_masks_are_what_they_were_and_hold_nothing_of_the_content():
         mask = vector["mask"].encode()
         assert SECRET.encode() not in mask and b"look" not in mask
         masks.read_mask(mask)
-        other._check_mask(other.parse(mask))
+        rules.check_mask(rules.parse(mask))
 
 
 @pytest.mark.parametrize("mask", ["[]", '{"id":"x"}', '{"content":"x","type":"t"}', '{"type":1}', '{"type": "t"}'])
 def test_what_is_no_mask_is_refused(mask):
     with pytest.raises(ValueError, match=r"mask|canonical|text"):
         masks.read_mask(mask.encode())
-    with pytest.raises(other.Damaged):
-        other._check_mask(other.parse(mask.encode()))
+    with pytest.raises(rules.Damaged):
+        rules.check_mask(rules.parse(mask.encode()))
 
 
 def test_what_a_removal_states_of_objects():
     parts = [(bytes.fromhex(n), kind, state, bytes.fromhex(rest)) for n, kind, state, rest in V["removed"]["parts"]]
     assert parts == make_redaction.removed()
-    for digest in (format.removed_digest, other.removed_digest):
+    for digest in (format.removed_digest, rules.removed_digest):
         assert digest(parts).hex() == digest(parts[::-1]).hex() == V["removed"]["digest"]
     body = V["record"]["body"].encode()
     record = format.read_record(Kind.REMOVAL, body)
     assert record == RemovalRecord("redact: größe", 1, format.removed_digest(parts), 2)
-    assert format.record_id(Kind.REMOVAL, body).hex() == other.digest("removal", body).hex() == V["record"]["id"]
+    assert format.record_id(Kind.REMOVAL, body).hex() == rules.digest("removal", body).hex() == V["record"]["id"]
 
 
 def test_a_removal_that_counts_no_redacted_object_does_not_say_so():
