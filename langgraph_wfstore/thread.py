@@ -265,7 +265,9 @@ class Thread:
         return impact(self.store, self.thread_id, call_id)
 
     def diff(self, a: str, b: str, pricer: Pricer | None = None) -> Diff:
-        """What differs between two branches, or checkpoints, since they had the same past.
+        """What differs between two branches, or checkpoints, since the last checkpoint that both go back to.
+
+        After a merge a line goes back to both parents.
 
         Args:
             a, b: names of branches, or checkpoint ids of the root namespace.

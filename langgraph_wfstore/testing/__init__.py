@@ -31,6 +31,7 @@ from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
 from .contract_diff import DiffContract, DiffOfCallsContract, DiffOfStatesContract
 from .contract_diff_lines import DiffCostContract, DiffOfLinesContract
+from .contract_diff_merged import DiffOfMergedContract, DiffOfMergedLinesContract
 from .contract_floor import RetentionFloorContract
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
@@ -87,6 +88,8 @@ PARTS: tuple[type[Contract], ...] = (
     DiffOfStatesContract,
     DiffOfLinesContract,
     DiffCostContract,
+    DiffOfMergedContract,
+    DiffOfMergedLinesContract,
     GraphsContract,
     SaverErrorsContract,
     InterruptsContract,
