@@ -78,8 +78,8 @@ def lines(store: WfStore, thread_id: str, a: str, b: str) -> Lines:
         TypeError: what was asked for is no str.
     """
     view = store.views.of(thread_id)
-    with view.lock:
-        store.views.refresh(view)
+
+    def found_lines() -> Lines:
         if not view.stored:
             raise ThreadNotFoundError(f"thread {thread_id!r} is gone; store.threads() lists what there is")
         found = _Checkpoints(store.backend, view.number)
@@ -89,6 +89,8 @@ def lines(store: WfStore, thread_id: str, a: str, b: str) -> Lines:
             _line(view, name, head, side) for name, head, side in zip((a, b), heads, parted.sides, strict=True)
         )
         return Lines(parted.parting, parted.base, first, second, parted.above)
+
+    return store.views.read(view, found_lines, together=True)
 
 
 def _line(view: ThreadView, asked: str, head: Node, nodes: tuple[Node, ...]) -> Line:

@@ -41,6 +41,7 @@ from .contract_merge import MergeConflictContract, MergeContract
 from .contract_merged import MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
+from .contract_overtaken import OvertakenContract
 from .contract_pruning import (
     PruneBranchesContract,
     PruneGraphsContract,
@@ -105,6 +106,7 @@ PARTS: tuple[type[Contract], ...] = (
     PruneBranchesContract,
     PruneGraphsContract,
     RetentionFloorContract,
+    OvertakenContract,
     CopiesContract,
     MergeContract,
     MergeConflictContract,
