@@ -51,6 +51,7 @@ from .contract_redacted_branches import RedactedBranchesContract
 from .contract_redaction import RedactionContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
+from .contract_shared_heads import SharedHeadContract, SharedQuestionContract
 from .contract_subgraphs import SubgraphsContract
 from .contract_threads import ThreadIdContract, ThreadListContract
 from .contract_true_states import TrueStatesContract
@@ -74,6 +75,8 @@ PARTS: tuple[type[Contract], ...] = (
     LatestContract,
     BranchesContract,
     BranchRunsContract,
+    SharedQuestionContract,
+    SharedHeadContract,
     ConflictsContract,
     LeasesContract,
     ValuesContract,
