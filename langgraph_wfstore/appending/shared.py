@@ -49,7 +49,7 @@ def _others(view: ThreadView, new: WritesInput | CheckpointInput, root: Entry | 
         return []
     own, seq = root.row.branch or 0, root.row.seq
     ends = [branch for branch in view.heads.values() if branch.head == seq]
-    line = _line_of(view, new, root.checkpoint_id, own, ends)
+    line = _line_of(view, new, root, own, ends)
     return [] if line == own else [branch for branch in ends if branch.number != line]
 
 
@@ -59,13 +59,15 @@ def _is_alone(view: ThreadView, new: WritesInput | CheckpointInput) -> bool:
 
 
 def _line_of(
-    view: ThreadView, new: WritesInput | CheckpointInput, root: str, own: int, ends: list[BranchRow]
+    view: ThreadView, new: WritesInput | CheckpointInput, root: Entry, own: int, ends: list[BranchRow]
 ) -> int | None:
     """The branch that writes at a checkpoint: that of the checkpoint, or another that stands there; None starts one."""
-    assert view.row is not None
+    assert view.row is not None and root.row is not None
+    if new.branch is None and new.run is not None and new.run.last < root.row.seq:
+        return own  # the run came by here, whatever was created and switched to since
     number = view.row.current if new.branch is None else branch_named(view, new.branch)
     if number is None:
-        return None if new.addressed == root else own
+        return None if new.addressed == root.checkpoint_id else own
     return number if any(branch.number == number for branch in ends) else own
 
 

@@ -32,6 +32,7 @@ from .contract_delta import DeltaContract, DeltaWalkContract
 from .contract_diff import DiffContract, DiffOfCallsContract, DiffOfStatesContract
 from .contract_diff_lines import DiffCostContract, DiffOfLinesContract
 from .contract_diff_merged import DiffOfMergedContract, DiffOfMergedLinesContract
+from .contract_during_runs import DuringRunsContract
 from .contract_floor import RetentionFloorContract
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
@@ -110,6 +111,7 @@ PARTS: tuple[type[Contract], ...] = (
     PruneGraphsContract,
     RetentionFloorContract,
     OvertakenContract,
+    DuringRunsContract,
     CopiesContract,
     MergeContract,
     MergeConflictContract,
