@@ -109,7 +109,7 @@ def main() -> None:
         timed("`thread.create_branch(name)`", path, lambda thread: thread.create_branch(f"new {next(names)}"))
         timed("head of a branch, read", path, lambda t: t.store.get("t", "", None, t.store.codec, branch="branch 499"))
         timed("`thread.checkpoints(branch)`", path, lambda thread: thread.checkpoints(branch="branch 499"))
-        #         timed("`thread.diff(branch, branch)`", path, lambda thread: thread.diff("branch 250", "branch 499"))
+        timed("`thread.diff(branch, branch)`", path, lambda thread: thread.diff("branch 250", "branch 499"))
 
 
 if __name__ == "__main__":

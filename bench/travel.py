@@ -65,7 +65,7 @@ def new_input_at_old(saver: WfStoreSaver) -> None:
 
 
 def interrupt_on_two(saver: WfStoreSaver) -> None:
-    """interrupted; `branch` \"no\" created at the question; each resumed with its own answer"""
+    """interrupted; `branch` \"no\" created at the question, and its state changed; each resumed with its own answer"""
     graph = asking_graph(saver, "sure?")
     graph.invoke({"log": ["in"]}, CONFIG)
     saver.store.thread("t").create_branch("no")

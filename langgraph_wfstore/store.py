@@ -249,8 +249,8 @@ class WfStore:
             IntegrityError: stored bytes are damaged.
         """
         view = self.views.of(thread_id)
-        with view.lock:
-            self.views.refresh(view)
+
+        def found() -> Found:
             life, last = view.life, view.last
             if checkpoint_id is None:
                 entry = latest(view, self.backend, namespace, branch, (within, last_root))
@@ -260,14 +260,14 @@ class WfStore:
                 return Found(None, life, last)
             outline = outline_of(view, self.backend, entry, {})
             loaded = load_needs(view, self.backend, self.views.shelf, outline.needs())
-        return Found(StoredCheckpoint(codec, thread_id, outline, loaded), life, last)
+            return Found(StoredCheckpoint(codec, thread_id, outline, loaded), life, last)
+
+        return self.views.read(view, found)
 
     def has_branch(self, thread_id: str, name: str) -> bool:
         """Whether the thread has a branch of that name."""
         view = self.views.of(thread_id)
-        with view.lock:
-            self.views.refresh(view)
-            return branch_named(view, name) is not None
+        return self.views.read(view, lambda: branch_named(view, name) is not None)
 
     def history(
         self,

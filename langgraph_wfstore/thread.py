@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import verify
 from .arguments import check_limit, checked_branch_name
@@ -30,12 +30,15 @@ from .prices import Pricer
 from .redaction.redacting import RedactReport, redact, selection_of
 from .retention import verbs as retention
 from .threads.ancestry import places
+from .threads.overtaken import steadily
 from .tracing.infos import CallInfo, RunInfo, StepInfo, checked_kind
 from .tracing.traces import Traces
 from .values.reading import StoredCheckpoint
 
 if TYPE_CHECKING:
     from .store import WfStore
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,10 @@ class Thread:
             )
         return _info(self.thread_id, found)
 
+    def _steadily(self, work: Callable[[], _T]) -> _T:
+        """What several reads give together, though others remove content meanwhile."""
+        return steadily(self.store.backend, self.thread_id, work)
+
     # ------------------------------------------------------------------ branches
 
     def branches(self, *, cost: bool = False, pricer: Pricer | None = None) -> list[BranchInfo]:
@@ -138,7 +145,7 @@ class Thread:
             ThreadNotFoundError: the thread is gone.
             ImportError: prices are needed and genai-prices is not installed.
         """
-        return branching.branches_of(self.store, self.thread_id, cost, pricer)
+        return self._steadily(lambda: branching.branches_of(self.store, self.thread_id, cost, pricer))
 
     def create_branch(self, name: str, at: str | None = None) -> None:
         """Give a name to a line that starts from a checkpoint; `configurable={"branch": name}` then goes on there.
@@ -229,8 +236,12 @@ class Thread:
             ThreadNotFoundError: the thread is gone.
         """
         self.store.views.tail(self.thread_id)
-        trace = self.traces.of()
-        return cost_report(trace, by, pricer, places(self.store, self.thread_id, trace))
+
+        def report() -> CostReport:
+            trace = self.traces.of()
+            return cost_report(trace, by, pricer, places(self.store, self.thread_id, trace))
+
+        return self._steadily(report)
 
     def why(self, checkpoint_id: str | None = None, channel: str = "messages", index: int | None = -1) -> Lineage:
         """Why a value is what it is: from it back to the inputs, along recorded links.
@@ -250,7 +261,7 @@ class Thread:
             IndexError: the channel has no such element.
         """
         self.store.views.tail(self.thread_id)
-        return why(self.store, self.thread_id, checkpoint_id, channel, index)
+        return self._steadily(lambda: why(self.store, self.thread_id, checkpoint_id, channel, index))
 
     def impact(self, call_id: str) -> Lineage:
         """What followed from a call, on every branch.
@@ -266,10 +277,12 @@ class Thread:
             CallNotFoundError: the thread has no such call.
         """
         self.store.views.tail(self.thread_id)
-        return impact(self.store, self.thread_id, call_id)
+        return self._steadily(lambda: impact(self.store, self.thread_id, call_id))
 
     def diff(self, a: str, b: str, pricer: Pricer | None = None) -> Diff:
-        """What differs between two branches, or checkpoints, since they had the same past.
+        """What differs between two branches, or checkpoints, since the last checkpoint that both go back to.
+
+        After a merge a line goes back to both parents.
 
         Args:
             a, b: names of branches, or checkpoint ids of the root namespace.
@@ -285,7 +298,7 @@ class Thread:
             ThreadNotFoundError: the thread is gone.
         """
         self.store.views.tail(self.thread_id)
-        return diff(self.store, self.thread_id, a, b, pricer)
+        return self._steadily(lambda: diff(self.store, self.thread_id, a, b, pricer))
 
     def merge(
         self, source: str, into: str | None = None, *, resolve: Resolve = None, append: Collection[str] = ()

@@ -489,6 +489,7 @@ class Record:
         number: its place in the thread, from 1.
         position: of a checkpoint, its place in the order in which they are listed.
         left: what is left of a SKELETON, canonical JSON.
+        missing: of a HIDDEN record, ids of the values that it names and that are gone.
         facts: some of its fields; empty if it is damaged.
     """
 
@@ -499,6 +500,7 @@ class Record:
     seal: bytes | None = None
     position: int | None = None
     left: bytes = b""
+    missing: frozenset[bytes] = frozenset()
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -1528,34 +1530,48 @@ def read_line(value: Any, record: Record) -> tuple[dict[str, Any], list[tuple[in
     record.kind = kind
     keys = {"id", "left", "kind"} if removed else {"id", "body"}
     keys |= {"position"} if kind == "checkpoint" else set()
-    if value.keys() - {"seal", "state"} != keys:
+    optional = {"seal", "state", "missing"} if record.state == HIDDEN else {"seal", "state"}
+    if value.keys() - optional != keys:
         raise Damaged("a key of its line is missing or unknown")
     record.position = _whole(value["position"]) if kind == "checkpoint" else None
-    return read_record(record, content, canonical(content))
+    fields, references = read_record(record, content, canonical(content))
+    if "missing" in value:
+        record.missing = _missing(value["missing"], references)
+    return fields, [reference for reference in references if reference[1] not in record.missing]
+
+
+def _missing(value: Any, references: list[tuple[int, bytes]]) -> frozenset[bytes]:
+    """The ids of the values that a hidden record names and that are gone."""
+    found = [read_digest(name) for name in value] if isinstance(value, list) else []
+    if not found or found != list(dict.fromkeys(name for _, name in references if name in found)):
+        raise Damaged("what it says to be missing is none of its values, or not in their order")
+    return frozenset(found)
 
 
 class Named:
-    """The values that records name, in their order, each with the first record that does, and the first KEPT one."""
+    """The values that records name, each with the first record that does; and those that are said to be gone."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[int, bytes], tuple[int, int | None]] = {}
+        self._first: dict[tuple[int, bytes], int] = {}
+        self._gone: dict[bytes, int] = {}
 
     def add(self, record: Record, references: Iterable[tuple[int, bytes]]) -> None:
         """Take what the next record names."""
         for reference in references:
-            first, kept = self._first.get(reference, (record.number, None))
-            kept = record.number if kept is None and record.state == KEPT else kept
-            self._first[reference] = first, kept
+            self._first.setdefault(reference, record.number)
+        self._gone.update(dict.fromkeys(record.missing, record.number))
 
     def those_in(self, ids: set[str]) -> Iterator[tuple[int, bytes]]:
         """The references whose ids are among these, in hexadecimal."""
         return (reference for reference in self._first if reference[1].hex() in ids)
 
     def missing(self, forms: dict[bytes, int]) -> Iterator[str]:
-        """What is wrong if these are the values that there are, by id. Only a HIDDEN record may name what is gone."""
-        for (form, name), (first, kept) in self._first.items():
-            if name not in forms and kept is not None:
-                yield f"record {kept}: its value {digest_text(name)} is not there"
+        """What is wrong if these are the values that there are, by id."""
+        for (form, name), first in self._first.items():
+            if first <= self._gone.get(name, 0):
+                yield f"record {self._gone[name]}: its value {digest_text(name)} is there, and said to be missing"
+            elif name not in forms:
+                yield f"record {first}: its value {digest_text(name)} is not there"
             elif forms.get(name, form) != form:
                 yield f"record {first}: its value {digest_text(name)} is no {FORMS[form]}"
 

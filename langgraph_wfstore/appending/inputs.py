@@ -82,7 +82,10 @@ class CheckpointInput(NamedTuple):
 
 
 class WritesInput(NamedTuple):
-    """Pending writes as they are put: (index, channel, value), all of one task."""
+    """Pending writes as they are put: (index, channel, value), all of one task.
+
+    `branch` and `addressed` are as in `CheckpointInput`.
+    """
 
     namespace: str
     checkpoint_id: str
@@ -93,3 +96,5 @@ class WritesInput(NamedTuple):
     run_id: str | None = None
     ends_run: bool = False
     fence: int | None = None
+    branch: str | None = None
+    addressed: str | None = None

@@ -33,6 +33,7 @@ from .inputs import CheckpointInput, WritesInput
 from .leases import refuse_overtaken
 from .merges import merge_rows, pending_writes
 from .refusals import refuse_deleted, run_hash
+from .shared import refuse_shared, task_beside
 
 _LARGEST_STEP = 2**53 - 1
 
@@ -180,6 +181,8 @@ def plan_checkpoint(
             f"{hex_id(existing.row.id)}; what was put now is {hex_id(name)}. Nothing was written: give a changed state "
             "a checkpoint id of its own"
         )
+    if new.namespace:
+        refuse_shared(view, backend, new, record.within)
     numbers = placement.numbered
     inherited = [value.id for value in encoded.channels.values() if type(value) is Ref]
     if inherited:
@@ -295,10 +298,12 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
 
     Raises:
         ThreadDeletedError: they belong to a life of the thread that was deleted.
+        ConflictError: their lease was lost, or another branch would take them for its own.
     """
     entry = view.entry(backend, new.namespace, new.checkpoint_id)
     refuse_deleted(view, backend, new.run, new.run_id, [((new.namespace, new.checkpoint_id), entry)])
     refuse_overtaken(view, backend, new.fence)
+    new = new._replace(task_id=task_beside(view, new, entry))
     stored = entry.effective() if entry is not None else {}
     # Of several writes of one index in a batch the last one counts.
     latest = {idx: (channel, value) for (idx, channel, _), value in zip(new.writes, values, strict=True)}
@@ -313,6 +318,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
             accepted.append(Write(idx, channel, ref, None if old is None else old[2].id))
     if not accepted:
         return None
+    refuse_shared(view, backend, new, _root_of(new, entry), new.task_path)
     record = WriteRecord(
         new.namespace, new.checkpoint_id, new.task_id, new.task_path, tuple(sorted(accepted, key=lambda w: w.idx))
     )
@@ -325,6 +331,13 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     batch = append_of(view, backend, placement, sealed(view, made) if new.ends_run else [row], new.run_id)
     batch.fence = new.fence
     return Plan(batch, [(batch.records[0], record)], placement)
+
+
+def _root_of(new: WritesInput, entry: Entry | None) -> str | None:
+    """The root checkpoint whose superstep writes belong to, if it is known."""
+    if not new.namespace:
+        return new.checkpoint_id
+    return None if entry is None or entry.record is None else entry.record.within
 
 
 def _channels(

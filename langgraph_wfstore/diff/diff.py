@@ -101,7 +101,7 @@ class Side:
         asked: the branch or checkpoint id that was asked for.
         checkpoint_id: the checkpoint that this is.
         branch: the branch that it was put on.
-        checkpoints: those since the base, oldest first, this one last.
+        checkpoints: those that this side goes back to and the other one does not, oldest first, this one last.
         removed: how many more there were that are not kept any more.
         changes: per channel that is not as it is at the base.
         steps, calls: those of the supersteps that led here, in the order in which they began.

@@ -1,13 +1,16 @@
-"""The two lines of checkpoints that a diff compares: from where they part to what was asked for. No state is read."""
+"""The checkpoints that a diff compares: what each side goes back to, and the other one does not. No state is read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..backends.base import CHECKPOINT, KEPT, SKELETON, Backend, RecordRow
+from ..backends.base import CHECKPOINT, KEPT, MERGE, SKELETON, Backend, RecordRow
 from ..branching.branches import branch_named
 from ..errors import CheckpointNotFoundError, ThreadNotFoundError
-from ..records import CheckpointRecord
+from ..format import read_record
+from ..records import CheckpointRecord, Kind, MergeRecord
+from ..threads.merge_base import BOTH, OURS, THEIRS, going_back
 from ..threads.view import ThreadView, anchor_of, entries_of, read_rows
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class Line(NamedTuple):
         asked: the branch or the checkpoint id that was asked for.
         head: its checkpoint.
         branch: name of the branch that the checkpoint was put on.
-        nodes: the checkpoints since the lines part, oldest first, those that were removed too.
+        nodes: the checkpoints that only this side goes back to, oldest first, those that were removed too.
         at_end: whether no checkpoint of its branch follows `head`.
     """
 
@@ -56,12 +59,14 @@ class Lines(NamedTuple):
     Attributes:
         parting: the last checkpoint that both go back to, whether it is kept or not.
         base: the last one of those that is kept.
+        above: per checkpoint of either side the one that it was put on; of a merge the branch's own.
     """
 
     parting: Node | None
     base: Node | None
     a: Line
     b: Line
+    above: Mapping[str, Node]
 
 
 def lines(store: WfStore, thread_id: str, a: str, b: str) -> Lines:
@@ -73,18 +78,19 @@ def lines(store: WfStore, thread_id: str, a: str, b: str) -> Lines:
         TypeError: what was asked for is no str.
     """
     view = store.views.of(thread_id)
-    with view.lock:
-        store.views.refresh(view)
+
+    def found_lines() -> Lines:
         if not view.stored:
             raise ThreadNotFoundError(f"thread {thread_id!r} is gone; store.threads() lists what there is")
         found = _Checkpoints(store.backend, view.number)
         heads = [_asked(view, store.backend, found, name) for name in (a, b)]
-        parting, sides = _parted(found, heads)
-        base = parting
-        while base is not None and not base.shown:
-            base = found.parent(base)
-        made = [_line(view, name, head, nodes) for name, head, nodes in zip((a, b), heads, sides, strict=True)]
-        return Lines(parting, base, *made)
+        parted = _parted(found, heads)
+        first, second = (
+            _line(view, name, head, side) for name, head, side in zip((a, b), heads, parted.sides, strict=True)
+        )
+        return Lines(parted.parting, parted.base, first, second, parted.above)
+
+    return store.views.read(view, found_lines, together=True)
 
 
 def _line(view: ThreadView, asked: str, head: Node, nodes: tuple[Node, ...]) -> Line:
@@ -138,32 +144,38 @@ def _not_found(view: ThreadView, name: str, node: Node | None) -> CheckpointNotF
 # ---------------------------------------------------------------------- going back
 
 
-def _parted(found: _Checkpoints, heads: list[Node]) -> tuple[Node | None, list[tuple[Node, ...]]]:
-    """The last common checkpoint, and what each side has since. The later one goes back first: neither goes too far."""
-    chains = [{head.checkpoint_id: head} for head in heads]
-    at: list[Node | None] = list(heads)
-    parting = heads[0] if heads[0].checkpoint_id == heads[1].checkpoint_id else None
-    while parting is None and any(at):
-        side = max((0, 1), key=lambda side: -1 if (node := at[side]) is None else node.row.seq)
-        node = at[side]
-        assert node is not None
-        above = at[side] = found.parent(node)
-        if above is None or above.checkpoint_id in chains[side]:
-            at[side] = None
+class _Parted(NamedTuple):
+    """What both go back to, what only one does, and what each checkpoint of these was put on."""
+
+    parting: Node | None
+    base: Node | None
+    sides: tuple[tuple[Node, ...], tuple[Node, ...]]
+    above: dict[str, Node]
+
+
+def _parted(found: _Checkpoints, heads: list[Node]) -> _Parted:
+    """Go back from both heads, by both parents of a merge, as far as one of them goes alone and to a common base."""
+    parting: Node | None = None
+    base: Node | None = None
+    sides: dict[int, list[Node]] = {OURS: [], THEIRS: []}
+    above: dict[str, Node] = {}
+
+    def parents(node: Node) -> Iterator[Node]:
+        if (parent := found.parent(node)) is not None:
+            above[node.checkpoint_id] = parent
+            yield parent
+        if (merged := found.merged(node)) is not None:
+            yield merged
+
+    for node, by, parted in going_back(parents, heads[0], heads[1]):
+        if by != BOTH:
+            sides[by].append(node)
             continue
-        chains[side][above.checkpoint_id] = above
-        if above.checkpoint_id in chains[1 - side]:
-            parting = above
-    return parting, [_since(parting, chain) for chain in chains]
-
-
-def _since(parting: Node | None, chain: dict[str, Node]) -> tuple[Node, ...]:
-    nodes = []
-    for node in chain.values():
-        if parting is not None and node.checkpoint_id == parting.checkpoint_id:
+        parting = parting or node
+        base = base or (node if node.shown else None)
+        if base is not None and not parted:
             break
-        nodes.append(node)
-    return tuple(reversed(nodes))
+    return _Parted(parting, base, (tuple(reversed(sides[OURS])), tuple(reversed(sides[THEIRS]))), above)
 
 
 class _Checkpoints:
@@ -177,6 +189,8 @@ class _Checkpoints:
         self._backend = backend
         self._number = number
         self._rows: dict[int, RecordRow] = {}
+        self._merges: dict[int, RecordRow] = {}
+        self._whole: set[int] = set()  # anchors of which it is known whether there is a merge
         self._page = _FIRST_PAGE
         self._leaps = 0
         self._low: int | None = None
@@ -185,7 +199,7 @@ class _Checkpoints:
         """The checkpoint of that id, asked for alone if it is not known."""
         anchor = anchor_of("", checkpoint_id)
         if anchor not in self._rows:
-            self._hold(self._backend.anchored(self._number, [anchor]))
+            self._ask([anchor])
         return self._node(anchor, checkpoint_id)
 
     def take(self, checkpoint_id: str, row: RecordRow) -> Node | None:
@@ -202,11 +216,36 @@ class _Checkpoints:
             self._look_around(node, anchor)
         return self.find(node.parent)
 
+    def merged(self, node: Node) -> Node | None:
+        """The checkpoint that was merged into the one before; None if it is no merge."""
+        anchor = node.row.anchor
+        if anchor is None:
+            return None
+        if _may_merge(node.row) and anchor not in self._whole:
+            self._ask([a for a, row in self._rows.items() if _may_merge(row) and a not in self._whole])
+        row = self._merges.get(anchor)
+        if row is None or row.within is None:
+            return None
+        if row.within not in self._rows:
+            self._ask([row.within])
+        record = read_record(Kind.MERGE, row.body)
+        other = self._rows.get(row.within)
+        if not isinstance(record, MergeRecord) or other is None or other.id != record.parent:
+            return None
+        return next((self._node(row.within, name) for _, name in entries_of(read_rows([other]))), None)
+
+    def _ask(self, anchors: list[int]) -> None:
+        self._hold(self._backend.anchored(self._number, anchors))
+        self._whole.update(anchors)
+
     def _look_around(self, node: Node, anchor: int) -> None:
         if not node.shown:
-            # Pages are of what is kept. Most of what was removed lies side by side too, by number.
+            # Pages are of what is kept. Most of what was removed lies side by side too, by number. A merge record
+            # follows its checkpoint, and this checkpoint follows the page: nothing in it lacks its merge.
             start = max(0, node.row.seq - 1 - _LARGEST_PAGE)
-            self._hold(self._backend.records(self._number, start, _LARGEST_PAGE))
+            rows = self._backend.records(self._number, start, node.row.seq - 1 - start)
+            self._hold(rows)
+            self._whole.update(row.anchor for row in rows if row.kind == CHECKPOINT and row.anchor is not None)
             return
         low = node.row.position or 0
         if self._leaps >= _LEAPS and self._low is not None:
@@ -223,8 +262,8 @@ class _Checkpoints:
 
     def _hold(self, rows: list[RecordRow]) -> None:
         for row in rows:
-            if row.kind == CHECKPOINT and row.anchor is not None:
-                self._rows.setdefault(row.anchor, row)
+            if row.anchor is not None and row.kind in (CHECKPOINT, MERGE):
+                (self._rows if row.kind == CHECKPOINT else self._merges).setdefault(row.anchor, row)
 
     def _node(self, anchor: int, checkpoint_id: str) -> Node | None:
         row = self._rows.get(anchor)
@@ -235,3 +274,8 @@ class _Checkpoints:
             return None
         record = entry.record if row.state != SKELETON else None
         return Node(checkpoint_id, entry.parent, row, record)
+
+
+def _may_merge(row: RecordRow) -> bool:
+    """Whether a checkpoint may be a merge: it is put as an update. Skeletons are only read with what follows them."""
+    return row.source == "update"

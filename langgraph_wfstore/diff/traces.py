@@ -10,7 +10,7 @@ from ..records import RunRecord, StepRecord
 from ..threads.view import read_rows
 from ..tracing.infos import CallInfo, StepInfo
 from ..tracing.traces import Trace, Traces
-from .lines import Line, Lines
+from .lines import Line, Lines, Node
 
 if TYPE_CHECKING:
     from ..store import WfStore
@@ -70,7 +70,8 @@ def side_traces(store: WfStore, thread_id: str, found: Lines) -> tuple[SideTrace
     """The steps and calls of both sides.
 
     A step belongs to the superstep of its checkpoint. Where lines part, a checkpoint's superstep ran more than once:
-    there a step belongs to the line that its run went on along. What runs inside a step belongs where the step does.
+    there a step belongs to the line that its run went on along. What runs inside a step belongs where the step does. An
+    unfinished attempt at a checkpoint that was merged belongs to no side: a merge does not take it over.
     """
     runs = _Runs(store, thread_id, found)
     runs.read()
@@ -83,9 +84,9 @@ class _Runs:
     def __init__(self, store: WfStore, thread_id: str, found: Lines) -> None:
         self._traces = Traces(store, thread_id)
         self._found = found
-        self._parting = None if found.parting is None else found.parting.checkpoint_id
+        self._sides = {node.checkpoint_id for line in (found.a, found.b) for node in line.nodes}
         self._rows = {row.seq: row for row in self._traces.run_rows()}
-        since = 0 if found.parting is None else found.parting.row.seq
+        since = min(start.row.seq if start is not None else 0 for start in self._outer_starts())
         self._starts: dict[str | None, list[int]] = {}
         for row, record in read_rows(row for row in self._rows.values() if row.seq > since):
             if isinstance(record, RunRecord):
@@ -94,6 +95,13 @@ class _Runs:
         self._runs: dict[str, RunPath] = {}
         self._read: list[Trace] = []
         self._maker: dict[str, str] = {}  # per checkpoint the run that made it
+
+    def _outer_starts(self) -> Iterator[Node | None]:
+        """The checkpoints that both sides have and that either goes on from; None for what goes on from none."""
+        yield self._found.parting
+        for line in (self._found.a, self._found.b):
+            starts = (self._found.above.get(node.checkpoint_id) for node in line.nodes)
+            yield from (start for start in starts if start is None or start.checkpoint_id not in self._sides)
 
     # ------------------------------------------------------------------ finding them
 
@@ -111,17 +119,17 @@ class _Runs:
             count *= _GROWTH
 
     def _edges(self, line: Line) -> Iterator[_Edge]:
-        start = self._parting
         for node in line.nodes:
+            above = self._found.above.get(node.checkpoint_id)
+            start = None if above is None else above.checkpoint_id
             source = "loop" if node.record is None else node.record.source
             if source != "update":  # that one no run made
-                yield _Edge(start, node.checkpoint_id, node.row.seq, start == self._parting and source == "loop")
-            start = node.checkpoint_id
+                yield _Edge(start, node.checkpoint_id, node.row.seq, start not in self._sides and source == "loop")
 
     def _certain(self, edges: Sequence[_Edge]) -> Iterator[int]:
         """Runs that began on a line before it went on, or at its end; of those where lines part the nearest one."""
         for edge in edges:
-            if edge.start != self._parting:
+            if edge.start in self._sides:
                 yield from (seq for seq in self._starts.get(edge.start, ()) if seq < edge.seq)
             else:
                 yield from self._nearest(edge, 1)
@@ -160,7 +168,7 @@ class _Runs:
 
     def side(self, line: Line) -> SideTrace:
         """The steps and calls of a line."""
-        member = _Membership(self._parting, line, self._runs, self._maker)
+        member = _Membership(self._found, line, self._runs, self._maker)
         steps: list[StepInfo] = []
         calls: list[CallInfo] = []
         for trace in self._read:
@@ -176,26 +184,27 @@ class _Runs:
 class _Membership:
     """Whether a step that runs directly below a run belongs to a line."""
 
-    def __init__(self, parting: str | None, line: Line, runs: dict[str, RunPath], maker: dict[str, str]) -> None:
+    def __init__(self, found: Lines, line: Line, runs: dict[str, RunPath], maker: dict[str, str]) -> None:
         self._line = line
         self._runs = runs
         self._maker = maker
-        names = [node.checkpoint_id for node in line.nodes]
-        self._names = frozenset(names)
-        self._next: dict[str | None, str | None] = dict(zip([parting, *names], [*names, None], strict=True))
-        self._parting = parting
+        self._names = frozenset(node.checkpoint_id for node in line.nodes)
+        self._next: dict[str, list[str]] = {}
+        for node in line.nodes:
+            if (start := found.above.get(node.checkpoint_id)) is not None:
+                self._next.setdefault(start.checkpoint_id, []).append(node.checkpoint_id)
 
     def has(self, step: StepInfo) -> bool:
         """Whether it does."""
         run, at = self._runs[step.run_id], step.checkpoint_id
-        if run.stores_once and at not in self._next:
+        following = () if at is None else self._next.get(at, ())
+        if run.stores_once and not following and at not in self._names:
             return run.last in self._names and self._maker.get(run.last or "") == step.run_id
-        if at is None or at not in self._next:
+        if any(self._maker.get(name) == step.run_id for name in following):
+            return True
+        if at is None or at not in self._names or not run.ended_at(at):
             return False
-        following = self._next[at]
-        if following is None:
-            return self._line.at_end and at in self._names and run.ended_at(at)
-        return self._maker.get(following) == step.run_id or (at != self._parting and run.ended_at(at))
+        return bool(following) or (self._line.at_end and at == self._line.head.checkpoint_id)
 
 
 def _inside(trace: Trace, member: _Membership) -> tuple[list[StepInfo], list[CallInfo]]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..backends.base import ObjectRow, RecordRow, ThreadRow
 from ..codec import CHUNK, PACK, unpack
-from ..errors import DecodeError, ThreadNotFoundError
+from ..errors import CheckpointNotFoundError, DecodeError, IntegrityError, ThreadNotFoundError, WfStoreError
 from ..records import CheckpointRecord, Ref
 from ..threads.lookup import load_needs
+from ..threads.overtaken import changed_since
 from ..threads.view import numbers_of
 from ..values.elements import Leaf, Masked
 from ..values.lists import FLAG_BITS, FLAGS, apply_splice, base_of, common_prefix
@@ -134,6 +135,7 @@ class Values:
         self._view = store.views.of(thread_id)
         self._rows: dict[int, ObjectRow] = {}
         self._secret = b""
+        self._compared: list[RecordRow] = []
 
     def value(self, slot: Slot | None) -> Any:
         """The value; None if there is none, `Unreadable` if it cannot be decoded."""
@@ -142,9 +144,10 @@ class Values:
         return self._readable(lambda: self._load(slot.ref, numbers_of(slot.row, slot.record)[slot.ref.id]))
 
     def metadata(self, slots: Sequence[Slot]) -> list[Any]:
-        """Several small values at once."""
+        """Of the checkpoints that are compared; it is read first."""
         needs = [(slot.ref, numbers_of(slot.row, slot.record)[slot.ref.id]) for slot in slots]
         loaded = self._loaded(needs)
+        self._compared = [slot.row for slot in slots]
         return [self._readable(partial(loaded.value, self._codec, ref)) for ref, _ in needs]
 
     # ------------------------------------------------------------------ lists
@@ -303,7 +306,10 @@ class Values:
     def _loaded(self, needs: Sequence[Need]) -> Loaded:
         with self._view.lock:
             self._refresh()
-            return load_needs(self._view, self._store.backend, self._store.views.shelf, needs)
+            try:
+                return load_needs(self._view, self._store.backend, self._store.views.shelf, needs)
+            except IntegrityError as error:
+                raise self._not_there(error) from error
 
     def _refresh(self) -> ThreadRow:
         """Where the thread stands now; the view's lock is held."""
@@ -333,8 +339,17 @@ class Values:
                 self._rows |= {each.number: each for each in found}
         for number in numbers:
             if number not in self._rows:
-                raise missing_number(number)
+                raise self._not_there(missing_number(number))
         return {number: self._rows[number] for number in numbers}
+
+    def _not_there(self, error: IntegrityError) -> WfStoreError:
+        """The error for a value that is missing: of what was removed since it was compared that is no damage."""
+        if not any(changed_since(self._store.backend, self._view.number, row) for row in self._compared):
+            return error
+        return CheckpointNotFoundError(
+            f"a checkpoint of thread {self._thread_id!r} was removed since it was compared, so that its values can no "
+            "longer be read; compare again"
+        )
 
     def _leaf(self, number: int) -> Leaf:
         """The object of an item, which was fetched; a mask if it was redacted."""

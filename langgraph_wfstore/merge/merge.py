@@ -23,8 +23,10 @@ from ..errors import (
 from ..records import Ref
 from ..threads.lookup import branch_number, kept, load_needs
 from ..threads.merge_base import common_ancestor, parents_of
+from ..threads.overtaken import Overtaken
 from ..threads.versions import latest_version, next_version
 from ..threads.view import Entry
+from ..values.reading import Loaded
 from .checkpoint_ids import new_checkpoint_id
 from .merging import Merging, Resolve, State, Taken, check_resolve
 from .pending import Place, carried
@@ -90,11 +92,15 @@ def merge(
         raise TypeError(f"what is merged is a branch or a checkpoint id, not {type(source).__name__}: {source!r:.100}")
     if isinstance(append, str | bytes) or not isinstance(append, Collection):
         raise TypeError(f"append is a collection of channel names, not {type(append).__name__}: {append!r:.100}")
+    overtaken = Overtaken(store.backend, [thread_id])
     for _ in range(_ATTEMPTS):
         try:
             return _Merge(store, thread_id, source, into).run(resolve, append)
         except _Moved:
             continue
+        except Exception as error:
+            if not overtaken.excuses(error):
+                raise
     raise BackendUnavailableError(
         f"the branches of thread {thread_id!r} moved {_ATTEMPTS} times while {source!r} was merged; nothing was "
         "written. Repeat it when fewer runs are active"
@@ -103,6 +109,10 @@ def merge(
 
 class _Moved(Exception):
     """A side has another head meanwhile."""
+
+
+class _Removed(_Moved, CheckpointNotFoundError):
+    """A side, or their base, was removed meanwhile; raised to who asks for a conflict's values afterwards."""
 
 
 class _Merge:
@@ -203,17 +213,18 @@ class _Merge:
     def _load(self, entry: Entry, ref: Ref, number: int | None = None) -> Any:
         """A value that a checkpoint names, or whose number is known."""
         views = self._store.views
-        with self._view.lock:
-            views.refresh(self._view)
+
+        def load() -> Loaded:
             found = kept(self._view, self._backend, "", entry.checkpoint_id)
             if found is None or found.row is None or _id(found) != _id(entry):
-                raise CheckpointNotFoundError(
+                raise _Removed(
                     f"checkpoint {entry.checkpoint_id!r} of thread {self._thread_id!r} was removed meanwhile; "
                     "merge again"
                 )
             needs = [(ref, found.numbers()[ref.id] if number is None else number)]
-            loaded = load_needs(self._view, self._backend, views.shelf, needs)
-        return loaded.value(self._store.codec, ref)
+            return load_needs(self._view, self._backend, views.shelf, needs)
+
+        return views.read(self._view, load).value(self._store.codec, ref)
 
     def _token(self, value: Any) -> object:
         leaf = self._store.codec.element(value)

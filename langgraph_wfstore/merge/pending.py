@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from xxhash import xxh3_128_hexdigest
 
+from ..appending.shared import is_update
 from ..codec import Codec, Encoded
 from ..errors import ConflictError
 from ..records import Ref, Write, WriteRecord
@@ -85,6 +86,8 @@ def carried(
         path = writes[0][1].task_path
         named = _named(task_id, path, at, to, known)
         results = [write for write, _, _ in writes if write.idx >= 0]
+        if is_update(task_id, path, at.checkpoint_id) and all(write.channel not in deltas for write in results):
+            continue  # of another branch that began here: it is in that one's checkpoint
         if results and (named is None or any(write.channel in deltas for write in results)):
             raise _unfinished(ours, path or task_id)
         if named is not None:

@@ -12,6 +12,7 @@ from ..canonical import utf8
 from ..codec import Codec
 from ..errors import BackendUnavailableError, BranchNotFoundError, ConflictError
 from ..records import CallRecord, EndRecord, RunRecord, StepRecord
+from ..threads.overtaken import Overtaken
 from ..threads.view import MAIN, run_of
 from ..threads.views import Views
 from .families import Families
@@ -68,7 +69,8 @@ def delete_for_runs(views: Views, codec: Codec, run_ids: Sequence[str]) -> None:
             removal, traces = _removal_of_runs(backend, number, run_ids)
             return None if removal is None else change_for(views, codec, [removal], traces=traces)
 
-        repeat(views, plan, [])
+        tail = backend.row(number)
+        repeat(views, plan, [] if tail is None else [tail.row.name.decode("utf-8", "surrogatepass")])
 
 
 def _removal_of_runs(backend: Backend, number: int, run_ids: Sequence[str]) -> tuple[Removal | None, set[int]]:
@@ -132,6 +134,8 @@ def copy_thread(views: Views, source_id: str, target_id: str) -> None:
 
 def repeat(views: Views, plan: Callable[[], Rewrite | None], thread_ids: Iterable[str]) -> None:
     """Plan and apply a removal, anew while somebody writes to the threads it concerns."""
+    thread_ids = list(thread_ids)
+    overtaken = Overtaken(views.backend, thread_ids)
     for _ in range(_ATTEMPTS):
         try:
             change = plan()
@@ -139,6 +143,10 @@ def repeat(views: Views, plan: Callable[[], Rewrite | None], thread_ids: Iterabl
                 return
             views.backend.rewrite(change)
         except Stale:
+            continue
+        except Exception as error:
+            if not overtaken.excuses(error):
+                raise
             continue
         for thread_id in thread_ids:
             views.forget(views.of(thread_id))

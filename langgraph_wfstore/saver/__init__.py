@@ -234,8 +234,18 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         """Store the writes of one task, all or none; before or after the checkpoint they belong to.
 
         Raises:
-            as for `put`.
+            as for `put`; ConflictError also if another branch that stands at the checkpoint would count them too.
         """
+        self._put_writes(config, writes, task_id, task_path, self._addressed(config))
+
+    def _put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+        addressed: str | None,
+    ) -> None:
         configurable = configurable_of(config)
         thread_id = thread_id_of(configurable)
         new = WritesInput(
@@ -248,6 +258,8 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             run_id=run_id_of(config),
             ends_run=any(channel in (ERROR, INTERRUPT) for channel, _ in writes),
             fence=self._held.get(thread_id),
+            branch=branch_of(configurable),
+            addressed=addressed,
         )
         with self._recorder.writing(configurable, thread_id, new) as queued:
             if new.writes:
@@ -445,7 +457,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """`put_writes`, without blocking the event loop."""
-        await self._offload.run(self.put_writes, config, writes, task_id, task_path)
+        await self._offload.run(self._put_writes, config, writes, task_id, task_path, self._addressed(config))
 
     async def aclaim(self, thread_id: object, ttl: timedelta | float, *, wait: timedelta | float = 0.0) -> Lease:
         """`claim`, without blocking the event loop."""

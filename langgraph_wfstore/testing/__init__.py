@@ -32,6 +32,8 @@ from .contract_copies import CopiesContract
 from .contract_delta import DeltaContract, DeltaWalkContract
 from .contract_diff import DiffContract, DiffOfCallsContract, DiffOfStatesContract
 from .contract_diff_lines import DiffCostContract, DiffOfLinesContract
+from .contract_diff_merged import DiffOfMergedContract, DiffOfMergedLinesContract
+from .contract_during_runs import DuringRunsContract
 from .contract_floor import RetentionFloorContract
 from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
@@ -41,6 +43,7 @@ from .contract_merge import MergeConflictContract, MergeContract
 from .contract_merged import MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
+from .contract_overtaken import OvertakenContract
 from .contract_pruning import (
     PruneBranchesContract,
     PruneGraphsContract,
@@ -50,6 +53,7 @@ from .contract_redacted_branches import RedactedBranchesContract
 from .contract_redaction import RedactionContract
 from .contract_retention import DeleteForRunsContract, DeleteThreadContract, PruneContract
 from .contract_saver import IdempotenceContract, NextVersionContract, PutAndGetContract, RefusalContract
+from .contract_shared_heads import SharedHeadContract, SharedQuestionContract
 from .contract_subgraphs import SubgraphsContract
 from .contract_threads import ThreadIdContract, ThreadListContract
 from .contract_true_states import TrueStatesContract
@@ -73,6 +77,8 @@ PARTS: tuple[type[Contract], ...] = (
     LatestContract,
     BranchesContract,
     BranchRunsContract,
+    SharedQuestionContract,
+    SharedHeadContract,
     ConflictsContract,
     LeasesContract,
     ValuesContract,
@@ -88,6 +94,8 @@ PARTS: tuple[type[Contract], ...] = (
     DiffOfStatesContract,
     DiffOfLinesContract,
     DiffCostContract,
+    DiffOfMergedContract,
+    DiffOfMergedLinesContract,
     GraphsContract,
     SaverErrorsContract,
     InterruptsContract,
@@ -103,6 +111,8 @@ PARTS: tuple[type[Contract], ...] = (
     PruneBranchesContract,
     PruneGraphsContract,
     RetentionFloorContract,
+    OvertakenContract,
+    DuringRunsContract,
     CopiesContract,
     MergeContract,
     MergeConflictContract,

@@ -56,8 +56,9 @@ def forked(saver: WfStoreSaver) -> None:
     graph.invoke(None, history[-1].config)
     thread = saver.store.thread(THREAD)
     for name in ("größe", "gone", "other"):
-        thread.create_branch(name, history[0].config["configurable"]["checkpoint_id"])
+        thread.create_branch(name, history[1].config["configurable"]["checkpoint_id"])
     own: Any = {"configurable": {"thread_id": THREAD, "branch": "größe"}}
+    graph.invoke(None, own)
     graph.invoke(Command(resume="no"), own)
     thread.rename_branch("other", "kept")
     thread.rename_branch("kept", "other")

@@ -9,7 +9,7 @@ from typing import Any
 from ..backends.base import RecordRow
 from ..codec import Codec
 from ..records import Ref, Write, WriteRecord
-from ..values.reading import Need
+from ..values.reading import Loaded, Need
 from .lookup import latest, load_needs
 from .view import Entry, ThreadView, numbers_of
 from .views import Views
@@ -26,12 +26,14 @@ def delta_history(
     if not channels:
         return {}
     view = views.of(thread_id)
-    with view.lock:
-        views.refresh(view)
+
+    def read() -> tuple[dict[str, Walked], Loaded | None]:
         target = _target(views, view, namespace, checkpoint_id)
         walked = {} if target is None else walk_entries(target, channels, lambda key: view.entry(views.backend, *key))
         needs = [need for found in walked.values() for need in found.needs]
-        loaded = load_needs(view, views.backend, views.shelf, needs) if walked else None
+        return walked, load_needs(view, views.backend, views.shelf, needs) if walked else None
+
+    walked, loaded = views.read(view, read)
     out: dict[str, dict[str, Any]] = {}
     for channel in channels:
         found = walked.get(channel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..backends.base import RecordRow
 from ..codec import Codec
@@ -15,6 +15,13 @@ from .view import Entry, ThreadView, anchor_of, entries_of, read_rows, space_of
 from .views import Views
 
 _PAGE = 128
+
+
+class _Page(NamedTuple):
+    outlines: list[Outline]
+    loaded: Loaded
+    below: int | None
+    line: Line | None
 
 
 def history(
@@ -31,14 +38,14 @@ def history(
     view = views.of(thread_id)
     where = {} if wanted is None else wanted.indexed()
     below, older_than = _bound(views, view, before)
-    line = None if branch is None else _line(views, view, branch)
+    line: Line | None = None
     left = limit
     while left is None or left > 0:
         size = _PAGE if left is None or wanted is not None else min(left, _PAGE)
-        page = _page(views, view, namespace, below, size, where, line)
+        page = _page(views, view, namespace, below, size, where, branch, line)
         if page is None:
             return
-        outlines, loaded, below = page
+        outlines, loaded, below, line = page
         for outline in outlines:
             if older_than is not None and outline.record.checkpoint_id >= older_than:
                 continue
@@ -56,8 +63,8 @@ def _bound(views: Views, view: ThreadView, before: tuple[str, str] | None) -> tu
     if before is None:
         return None, None
     namespace, checkpoint_id = before
-    with view.lock:
-        views.refresh(view)
+
+    def bound() -> tuple[int | None, str | None]:
         if not view.stored:
             return None, None
         entry = view.entry(views.backend, namespace, checkpoint_id) or view.entry(views.backend, "", checkpoint_id)
@@ -65,6 +72,8 @@ def _bound(views: Views, view: ThreadView, before: tuple[str, str] | None) -> tu
             position = _position_anywhere(views, view, checkpoint_id)
             return (None, checkpoint_id) if position is None else (position, None)
         return entry.row.position, None
+
+    return views.read(view, bound)
 
 
 def _position_anywhere(views: Views, view: ThreadView, checkpoint_id: str) -> int | None:
@@ -78,12 +87,6 @@ def _position_anywhere(views: Views, view: ThreadView, checkpoint_id: str) -> in
     return None
 
 
-def _line(views: Views, view: ThreadView, branch: str) -> Line:
-    with view.lock:
-        views.refresh(view)
-        return line_of(view, views.backend, branch)
-
-
 def _page(
     views: Views,
     view: ThreadView,
@@ -91,10 +94,13 @@ def _page(
     below: int | None,
     size: int,
     where: dict[str, Any],
-    line: Line | None,
-) -> tuple[list[Outline], Loaded, int | None] | None:
-    with view.lock:
-        views.refresh(view)
+    branch: str | None,
+    known: Line | None,
+) -> _Page | None:
+    """The next checkpoints; of a branch with its line, which is that of the first page."""
+
+    def page() -> _Page | None:
+        line = known if known is not None or branch is None else line_of(view, views.backend, branch)
         if not view.stored:
             return None
         if line is not None and namespace == "":
@@ -104,15 +110,17 @@ def _page(
             rows = views.backend.checkpoints(view.number, space, below, size, where)
         if not rows:
             return None
-        entries, known = _with_writes(views, view, rows)
+        entries, by_name = _with_writes(views, view, rows)
         outlines = [
-            outline_of(view, views.backend, e, known)
+            outline_of(view, views.backend, e, by_name)
             for e in entries
             if (namespace is None or e.namespace == namespace)
             and (line is None or namespace == "" or line.has(view, views.backend, e))
         ]
         needs = [need for outline in outlines for need in outline.needs()]
-        return outlines, load_needs(view, views.backend, views.shelf, needs), rows[-1].position
+        return _Page(outlines, load_needs(view, views.backend, views.shelf, needs), rows[-1].position, line)
+
+    return views.read(view, page, together=branch is not None and known is None)
 
 
 def _with_writes(

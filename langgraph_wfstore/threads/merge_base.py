@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from ..backends.base import Backend
+from ..backends.base import Backend, RecordRow
 from .view import Entry, ThreadView, entries_of, read_rows
 
 OURS, THEIRS = 1, 2
-Find = Callable[[Entry], Iterator[Entry]]
-"""Gives the parents of a checkpoint."""
+BOTH = OURS | THEIRS
 
 
-def common_ancestor(parents: Find, ours: Entry, theirs: Entry) -> Entry | None:
+class Checkpoint(Protocol):
+    """A checkpoint of the root namespace."""
+
+    @property
+    def checkpoint_id(self) -> str: ...
+
+    @property
+    def row(self) -> RecordRow | None: ...
+
+
+_C = TypeVar("_C", bound=Checkpoint)
+
+
+class Reached(NamedTuple, Generic[_C]):
+    """A checkpoint that lines go back to.
+
+    Attributes:
+        by: OURS, THEIRS or BOTH.
+        parted: whether a line may go back to more that the other one does not.
+    """
+
+    checkpoint: _C
+    by: int
+    parted: bool
+
+
+def going_back(parents: Callable[[_C], Iterable[_C]], ours: _C, theirs: _C) -> Iterator[Reached[_C]]:
+    """Two checkpoints and all their ancestors, the last one in causal order first: nothing comes before its children.
+
+    Args:
+        parents: gives the parents of a checkpoint, removed ones too; asked about one after it was given back.
+    """
+    by: dict[str, int] = {}
+    found: dict[str, _C] = {}
+    queue: list[tuple[int, str]] = []
+    alone = 0
+
+    def reach(checkpoint: _C, side: int) -> int:
+        name = checkpoint.checkpoint_id
+        before = by.get(name, 0)
+        if not before:
+            position = 0 if checkpoint.row is None else checkpoint.row.position or 0
+            heappush(queue, (-position, name))
+            found[name] = checkpoint
+        by[name] = before | side
+        return (by[name] != BOTH) - (before in (OURS, THEIRS))
+
+    alone += reach(ours, OURS) + reach(theirs, THEIRS)
+    while queue:
+        name = heappop(queue)[1]
+        alone -= by[name] != BOTH
+        yield Reached(found[name], by[name], alone > 0 or by[name] != BOTH)
+        alone += sum(reach(above, by[name]) for above in parents(found[name]))
+
+
+def common_ancestor(parents: Callable[[_C], Iterable[_C]], ours: _C, theirs: _C) -> _C | None:
     """The nearest common ancestor of two root checkpoints: of all that they have, the last one in causal order.
 
     It is one of the two if that is an ancestor of the other. Only what is newer than it is looked at.
@@ -21,27 +76,7 @@ def common_ancestor(parents: Find, ours: Entry, theirs: Entry) -> Entry | None:
     Args:
         parents: gives the parents of a checkpoint, removed ones too.
     """
-    seen: dict[str, int] = {}
-    found: dict[str, Entry] = {}
-    queue: list[tuple[int, str]] = []
-
-    def reach(entry: Entry, side: int) -> None:
-        name = entry.checkpoint_id
-        if name not in seen:
-            position = 0 if entry.row is None else entry.row.position or 0
-            heappush(queue, (-position, name))
-            found[name] = entry
-        seen[name] = seen.get(name, 0) | side
-
-    reach(ours, OURS)
-    reach(theirs, THEIRS)
-    while queue:
-        name = heappop(queue)[1]
-        if seen[name] == OURS | THEIRS:
-            return found[name]
-        for above in parents(found[name]):
-            reach(above, seen[name])
-    return None
+    return next((each.checkpoint for each in going_back(parents, ours, theirs) if each.by == BOTH), None)
 
 
 def parents_of(view: ThreadView, backend: Backend, entry: Entry) -> Iterator[Entry]:

@@ -20,6 +20,7 @@ from ..values.memo import Memo
 from ..values.objects import forget_secrets
 from ..values.shelf import Shelf
 from .order import await_parents
+from .overtaken import ATTEMPTS, removed_between, tells_nothing, too_often
 from .view import ThreadView
 
 _VIEWS_HELD = 256
@@ -122,6 +123,31 @@ class Views:
         view.catch_up(self.backend)
         self._follow_removals(view)
 
+    def read(self, view: ThreadView, work: Callable[[], _T], *, together: bool = False) -> _T:
+        """What a read gives, of a thread as the engine stands; read anew if it failed since content was removed.
+
+        Args:
+            work: called with the view's lock held; it changes nothing.
+            together: read anew too if it found something, or says that there is nothing: what it looked for may be
+                gone, and another in its place.
+        """
+        for _ in range(ATTEMPTS):
+            with view.lock:
+                self.refresh(view)
+                try:
+                    found = work()
+                    if not together or not self._was_overtaken(view):
+                        return found
+                except Exception as error:
+                    if not (together or tells_nothing(error)) or not self._was_overtaken(view):
+                        raise
+                view.forget()
+        raise too_often(view.thread_id)
+
+    def _was_overtaken(self, view: ThreadView) -> bool:
+        """Whether content was removed since the view was refreshed. Its lock is held."""
+        return view.row is not None and view.stored and removed_between(view.standing, self.backend.standing(view.row))
+
     def _follow_removals(self, view: ThreadView) -> None:
         """Forget what is known of content if any was removed since the thread's lineage was looked at last."""
         if view.row is None or view.row.lineage is None:
@@ -190,6 +216,11 @@ class Views:
                     prepared = plan(encoded)
                 except Outdated:
                     encoded = None
+                    continue
+                except Exception as error:
+                    if not tells_nothing(error) or not self._was_overtaken(view):
+                        raise
+                    view.forget()
                     continue
                 if prepared is not None:
                     view.pending = self.backend.append(prepared.batch)

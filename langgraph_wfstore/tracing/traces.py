@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends.base import RecordRow
 from ..canonical import hex_id
-from ..errors import CallNotFoundError
+from ..errors import CallNotFoundError, IntegrityError, ThreadDeletedError
 from ..records import CallRecord, EndRecord, Ref, RunRecord, StepRecord
 from ..threads.lookup import load_needs
+from ..threads.overtaken import changed_since
 from ..threads.view import numbers_of, read_rows, run_of
+from ..values.reading import Loaded
 from .infos import CallInfo, RunInfo, StepInfo
 
 if TYPE_CHECKING:
@@ -76,13 +78,28 @@ class Traces:
         return [(row, record) for row, record in read_rows(rows) if isinstance(record, kinds)]
 
     def value(self, row: RecordRow, record: Begin | EndRecord, ref: Ref) -> Any:
-        """The value that a record names."""
-        view = self._store.views.of(self.thread_id)
-        with view.lock:
-            self._store.views.refresh(view)
-            needs = [(ref, numbers_of(row, record)[ref.id])]
-            loaded = load_needs(view, self._store.backend, self._store.views.shelf, needs)
-        return loaded.value(self._store.codec, ref)
+        """The value that a record names.
+
+        Raises:
+            ThreadDeletedError: its run, or the thread, was deleted since the record was read.
+        """
+        view, backend = self._store.views.of(self.thread_id), self._store.backend
+
+        def read() -> Loaded:
+            if not view.stored:
+                raise self._removed()
+            try:
+                return load_needs(view, backend, self._store.views.shelf, [(ref, numbers_of(row, record)[ref.id])])
+            except IntegrityError as error:
+                raise self._removed() if changed_since(backend, view.number, row) else error from None
+
+        return self._store.views.read(view, read).value(self._store.codec, ref)
+
+    def _removed(self) -> ThreadDeletedError:
+        return ThreadDeletedError(
+            f"what was asked for of thread {self.thread_id!r} was removed since it was read, with its run or the whole "
+            "thread; thread.runs() lists those that there are"
+        )
 
     def state(self, checkpoint_id: str | None, namespace: str) -> dict[str, Any] | None:
         """The values of a checkpoint, None if it is not there."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from langgraph_wfstore.backends.base import KEPT, LIST, MAP, REDACTED, SKELETON, ObjectRow, RecordRow
 from langgraph_wfstore.store import WfStore
-from langgraph_wfstore.values.lists import apply_splice, base_of
+from langgraph_wfstore.values.lists import apply_splice, base_of, unpack_numbers
 from langgraph_wfstore.values.objects import nonce_for
 from langgraph_wfstore.values.reading import map_numbers
 
@@ -78,15 +78,19 @@ def contents(store: WfStore, thread_id: str, withhold: Callable[[ObjectRow], boo
     assert tail is not None
     rows = store.backend.records(tail.row.number or 0, 0, 10**9)
     objects = _Objects(store.backend.all_objects(tail.row.lineage or 0), tail.row.secret, withhold)
+    missing: dict[int, list[str]] = {}
     for row in rows:
-        for ref in _references(row):
-            objects.place(ref)
+        for ref, number in zip(_references(row), unpack_numbers(row.refs), strict=True):
+            if not (number or objects.is_there(ref)):
+                missing.setdefault(row.seq, []).append(f"sha256:{ref}")
+            else:
+                objects.place(ref)
     branches = [[b.number, b.name, b.base, b.head] for b in tail.branches if b.name] or [
         [0, b"main", None, _head(rows)]
     ]
     ids = {row.seq: "sha256:" + row.id.hex() for row in rows}
     return Contents(
-        records=[_line(row) for row in rows],
+        records=[_line(row, missing.get(row.seq, [])) for row in rows],
         objects=objects.lines,
         thread=text(thread_id),
         branches=[
@@ -97,13 +101,14 @@ def contents(store: WfStore, thread_id: str, withhold: Callable[[ObjectRow], boo
     )
 
 
-def _line(row: RecordRow) -> Json:
+def _line(row: RecordRow, missing: list[str]) -> Json:
     line: dict[str, Json] = {"id": "sha256:" + row.id.hex()}
     if row.state == SKELETON:
         line |= {"state": "removed", "kind": KINDS[row.kind], "left": json.loads(row.body)}
     else:
         line["body"] = json.loads(row.body)
         line |= {} if row.state == KEPT else {"state": "hidden"}
+        line |= {"missing": [*dict.fromkeys(missing)]} if missing else {}
     line |= {"position": row.position} if row.kind == 0 else {}
     return line | ({} if row.seal is None else {"seal": "sha256:" + row.seal.hex()})
 
@@ -150,6 +155,10 @@ class _Objects:
         self._rows = {row.number: row for row in rows}
         self._by_id = {row.id.hex(): row for row in self._rows.values()}
         self._numbers: dict[Any, int] = {}  # of lines, by id, or by what a leaf or node names
+
+    def is_there(self, name: str) -> bool:
+        """Whether a value has a line."""
+        return name in self._numbers
 
     def place(self, name: str) -> int:
         """The number of a value's line, after it and what it consists of have theirs; 0 if it is gone."""

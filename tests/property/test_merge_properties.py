@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -175,6 +176,27 @@ def test_the_common_ancestor_is_the_last_one_in_causal_order_of_all(random, size
             assert entries[0] is not None and entries[1] is not None
             found = common_ancestor(lambda e: parents_of(view, store.backend, e), entries[0], entries[1])
         assert (None if found is None else found.checkpoint_id) == expected
+        _compare(store, above, listed, *pair)
+    _prune_and_compare(store, above, random)
+
+
+def _prune_and_compare(store: WfStore, above: dict[str, list[str]], random: Random) -> None:
+    store.prune(["t"], keep_last=random.randrange(1, 4))
+    listed = [c.checkpoint_id for c in store.thread("t").checkpoints()]
+    pages = {"_FIRST_PAGE": random.randrange(1, 4), "_LARGEST_PAGE": random.randrange(1, 30)}
+    with patch.multiple("langgraph_wfstore.diff.lines", **pages):
+        for _ in range(5):
+            _compare(store, above, listed, *(random.choice(listed) for _ in range(2)))
+
+
+def _compare(store: WfStore, above: dict[str, list[str]], listed: list[str], a: str, b: str) -> None:
+    """A diff's base is the last common checkpoint that is kept; a side has what the other one does not go back to."""
+    behind = _ancestors(above, a), _ancestors(above, b)
+    found = store.thread("t").diff(a, b)
+    assert found.base == next((name for name in listed if name in behind[0] & behind[1]), None)
+    for side, own in ((found.a, behind[0] - behind[1]), (found.b, behind[1] - behind[0])):
+        assert [c.checkpoint_id for c in side.checkpoints] == [name for name in listed[::-1] if name in own]
+        assert side.removed == len(own) - len(side.checkpoints)
 
 
 def _put_below(store: WfStore, name: str, names: list[str]) -> list[str]:
@@ -188,7 +210,7 @@ def _put_below(store: WfStore, name: str, names: list[str]) -> list[str]:
         merged = Merged(names[1], found.record_id, None)
     new = CheckpointInput(
         *("", name, names[0] if names else None, {"n": 1}, {"n": 1}, ["n"], {}, None, 4, ""),
-        metadata={"source": "loop", "step": 1},
+        metadata={"source": "loop" if merged is None else "update", "step": 1},
         extra={},
         merged=merged,
         branch=_branch_of(store, names[0]) if merged is not None else None,
