@@ -51,8 +51,10 @@ ROW_KINDS = {
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> tampering.Report:
-    report = tampering.report(tmp_path_factory.mktemp("tampered"))
+def found(quick_folder: Path) -> tampering.Report:
+    folder = quick_folder / "tampered"
+    folder.mkdir()
+    report = tampering.report(folder)
     print(f"\n{report}")
     return report
 
