@@ -68,8 +68,9 @@ def opened_target(place: str | os.PathLike[str]) -> Iterator[Any]:
     path = _path(url)
     saver_class = _class("sqlite", "SqliteSaver")
     with contextlib.closing(_connected(path, "rwc")) as connection:
-        if _tables(connection, path):
-            _columns(connection, path)
+        found = _tables(connection, path)
+        if found and not found & _TABLES:  # a set-up that was killed has left only one of them
+            raise _no_saver(path, found)
         yield saver_class(connection)
 
 
@@ -113,11 +114,16 @@ def _tables(connection: sqlite3.Connection, path: str) -> set[str]:
 def _columns(connection: sqlite3.Connection, path: str) -> set[str]:
     """The columns of the table of writes."""
     if not (found := _tables(connection, path)) >= _TABLES:
-        raise WfStoreError(
-            f"{path} is no file of SqliteSaver: it has the tables {sorted(found)}, not {sorted(_TABLES)}; nothing was "
-            "written"
-        )
+        raise _no_saver(path, found)
     return {row[1] for row in connection.execute("PRAGMA table_info(writes)")}
+
+
+def _no_saver(path: str, found: set[str]) -> WfStoreError:
+    kind = StoreNotFoundError if found <= _TABLES else WfStoreError
+    return kind(
+        f"{path} is no file of SqliteSaver: it has the tables {sorted(found)}, not {sorted(_TABLES)}; nothing was "
+        "written. Check the path"
+    )
 
 
 @contextlib.contextmanager

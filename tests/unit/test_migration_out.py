@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import migration_scenarios as scenarios
@@ -14,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from migration_scenarios import config
 
-from langgraph_wfstore import StoreNotFoundError, WfStoreSaver
+from langgraph_wfstore import StoreNotFoundError, WfStoreError, WfStoreSaver
 from langgraph_wfstore.migration import amigrate_out, migrate, migrate_out
 from langgraph_wfstore.testing.contract_delta import Rare, delta_graph
 from langgraph_wfstore.testing.sample_graphs import chat_graph, line_graph, says_human
@@ -257,6 +258,22 @@ class TestPlaces:
         with pytest.raises(StoreNotFoundError):
             migrate_out(tmp_path / "missing.db", tmp_path / "target.db")
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_target_whose_set_up_was_killed_is_completed(self, store, tmp_path):
+        line_graph(store, "a").invoke({"log": ["in"]}, config("t"))
+        with scenarios.sqlite(tmp_path / "target.db") as saver:
+            saver.setup()
+            saver.conn.execute("DROP TABLE writes")
+        for dry_run in (True, False):
+            report = migrate_out(store, tmp_path / "target.db", dry_run=dry_run)
+            assert (report.ok, report.moved) == (True, 1)
+
+    def test_a_target_that_is_something_else_is_not_touched(self, store, tmp_path):
+        with closing(sqlite3.connect(tmp_path / "target.db")) as db:
+            db.execute("CREATE TABLE x (y)")
+        for dry_run in (True, False):
+            with pytest.raises(WfStoreError, match="no file of SqliteSaver"):
+                migrate_out(store, tmp_path / "target.db", dry_run=dry_run)
 
     def test_the_store_is_only_read(self, tmp_path):
         with WfStoreSaver(tmp_path / "store.db") as saver:
