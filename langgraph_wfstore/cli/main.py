@@ -26,6 +26,10 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "verify": Command("verify", "recompute everything that a store says of its threads"),
+    "export": Command("export", "write a thread to one file, an artifact"),
+    "import": Command("import_artifact", "bring the thread of an artifact into a store"),
+    "copy": Command("copy", "bring threads of a store into another one, on whatever engines they are"),
     "migrate": Command("migrate", "bring threads of another LangGraph checkpointer into a store"),
     "migrate-out": Command("migrate_out", "bring threads of a store into another LangGraph checkpointer"),
 }
@@ -50,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = given.run
     try:
         return run(given)
-    except WfStoreError as error:
+    except (WfStoreError, OSError) as error:
         print(f"wfstore {given.command}: {error}", file=sys.stderr)
         return UNUSABLE
 
