@@ -1083,8 +1083,7 @@ class Order:
     def _fits_level(self, number: int, level: int, parts: list[int]) -> bool:
         """Whether this leaf or node follows, and what it names is used in order."""
         if level != self._level:
-            skips = self._high >= self._low and level != self._level + 1
-            if level < self._level or skips or not self._used_up():
+            if level < self._level or not self._used_up():
                 return False
             self._next, self._last = self._low, self._high
             self._level, self._low = level, number
