@@ -1370,8 +1370,6 @@ class Archive:
                 raise Damaged(f"archive: the header of {entry.name}, at byte {at}, is not what or where it must be")
             entry.start = at + len(header)
             at = entry.start + entry.packed
-            if at > self._directory_at:
-                raise Damaged(f"archive: {entry.name} goes on into the directory")
         if at != self._directory_at:
             raise Damaged(f"archive: something stands between its last entry and its directory, at byte {at}")
 
