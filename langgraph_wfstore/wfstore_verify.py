@@ -1085,8 +1085,7 @@ class Order:
     def _fits_level(self, number: int, level: int, parts: list[int]) -> bool:
         """Whether this leaf or node follows, and what it names is used in order."""
         if level != self._level:
-            skips = self._high >= self._low and level != self._level + 1
-            if level < self._level or skips or not self._used_up():
+            if level < self._level or not self._used_up():
                 return False
             self._next, self._last = self._low, self._high
             self._level, self._low = level, number
@@ -1373,8 +1372,6 @@ class Archive:
                 raise Damaged(f"archive: the header of {entry.name}, at byte {at}, is not what or where it must be")
             entry.start = at + len(header)
             at = entry.start + entry.packed
-            if at > self._directory_at:
-                raise Damaged(f"archive: {entry.name} goes on into the directory")
         if at != self._directory_at:
             raise Damaged(f"archive: something stands between its last entry and its directory, at byte {at}")
 

@@ -99,6 +99,11 @@ FORGED = {
         _set("merge", "base", lambda body, ids: body["parent"], 3),
         "its base is not where",
     ),
+    "a merge whose second parent comes from elsewhere": (
+        "merged",
+        _set("merge", "base", _first, 3),
+        "its base is not where",
+    ),
     "a run twice": ("agent", _set("run", "run_id", "again", 99), None),
     "a step of no run": ("agent", _set("step", "run_id", "unknown"), "its run did not start"),
     "an end of what did not start": ("agent", _set("end", "begin", OTHER), "did not start before it"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import io
+import random
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -73,6 +75,20 @@ def _long(number: int) -> list[object]:
     from langchain_core.messages import HumanMessage
 
     return [HumanMessage(f"{number} {part} " + "long " * 80_000, id=f"long-{number}-{part}") for part in range(3)]
+
+
+def test_memory_grows_with_the_largest_line_and_not_with_the_file(tmp_path):
+    with WfStore.open(":memory:") as store:
+        values = {f"c{number}": random.Random(number).randbytes(1 << 20) for number in range(24)}
+        some_threads.golden_threads.put(store, "t", 1, None, values)
+        path = tmp_path / "t.wfz"
+        path.write_bytes(by_hand.artifact(store, "t"))
+    assert path.stat().st_size > 24 << 20
+    tracemalloc.start()
+    report = wfstore_verify.verify_file(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.ok and peak < 16 << 20
 
 
 def test_unsealed_records_are_counted_and_a_file_without_any_seal_verifies(verified):

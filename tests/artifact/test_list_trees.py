@@ -127,6 +127,17 @@ def test_an_open_run_deep_below_is_seen(tree):
     assert "ends where none may end" in problems[0]
 
 
+def test_an_open_run_below_one_that_ends_as_it_must_is_seen():
+    """A leaf of one item, which ends no run, but whose digest ends that of the node above."""
+    tree = Tree(objects_of(400))
+    end = first_closing(tree)
+    closed = tree.leaf(list(range(1, end + 1)))
+    opened = next(number for number in map(tree.leaf, ([n] for n in range(end + 1, 401))) if tree.closes(number))
+    left = tree.node([closed, opened])
+    problems = tree.problems(tree.node([left, tree.node([closed])]), 2 * end + 1)
+    assert any("ends where none may end" in problem for problem in problems)
+
+
 def test_a_top_that_names_one_line_only(tree):
     assert "names one line only" in tree.problems(tree.node([tree.leaf([1, 2])]), 2)[0]
 

@@ -128,6 +128,12 @@ def test_a_field_of_a_header(header, field, at, new, data, verified):
     assert report.problems and all(problem.startswith("archive: ") for problem in report.problems), field
 
 
+def test_a_crc_that_both_headers_say_and_that_is_wrong(data, verified):
+    for header, at in ((LOCAL, 14), (CENTRAL, 16)):
+        data = put(data, where(data, header, b"README.txt") + at, b"\0\0\0\0")
+    assert verified(data).problems == ["README.txt: its size or CRC-32 is not what its header says"]
+
+
 @pytest.mark.parametrize(
     ("field", "at"), [("made by", 4), ("comment", 32), ("disk", 34), ("internal", 36), ("mode", 40)]
 )
