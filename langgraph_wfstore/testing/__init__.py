@@ -21,6 +21,7 @@ from __future__ import annotations
 from . import rewriting  # noqa: F401 - imported for what it does, before the others
 from .api import Api, AsyncApi, SyncApi, within
 from .contract import AtUrl, Contract, Reopen
+from .contract_after_redaction import AfterRedactionContract
 from .contract_agents import AgentsContract
 from .contract_artifacts import ArtifactsContract, ArtifactUseContract, WithheldContract
 from .contract_branches import BranchesContract, BranchRunsContract
@@ -39,7 +40,8 @@ from .contract_graphs import GraphsContract, SaverErrorsContract
 from .contract_interrupts import InterruptsContract
 from .contract_list_values import ListValuesContract
 from .contract_listing import IterationContract, ListingContract
-from .contract_merge import MergeConflictContract, MergeContract
+from .contract_merge import MergeContract
+from .contract_merge_conflict import MergeConflictContract
 from .contract_merged import MergeScheduleContract, MergeStorageContract
 from .contract_metadata import FilterContract, MetadataContract
 from .contract_order import CausalOrderContract, LatestContract
@@ -106,6 +108,7 @@ PARTS: tuple[type[Contract], ...] = (
     DeleteForRunsContract,
     PruneContract,
     RedactionContract,
+    AfterRedactionContract,
     RedactedBranchesContract,
     PrunePolicyContract,
     PruneBranchesContract,
