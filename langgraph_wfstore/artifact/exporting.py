@@ -14,6 +14,7 @@ from ..canonical import hex_id
 from ..errors import BackendUnavailableError, IntegrityError, WfStoreError
 from ..format import read_record as read_body
 from ..redaction.selecting import Selection
+from ..threads.overtaken import removed_between
 from .archive import Archive, Lines, Text
 from .derived import messages
 from .lines import LeafLine, NodeLine, RecordLine, read_record, read_value, write_record, write_value
@@ -216,5 +217,4 @@ def settled(store: WfStore, thread_id: str, read: Callable[[Tail], _T], *, after
 
 def stands(store: WfStore, tail: Tail) -> bool:
     """Whether no content was removed since."""
-    standing = store.backend.standing(tail.row)
-    return standing is not None and standing[:2] == tail.standing[:2]
+    return not removed_between(tail.standing, store.backend.standing(tail.row))

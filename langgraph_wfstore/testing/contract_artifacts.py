@@ -49,6 +49,12 @@ class BesideContract(Contract):
             yield saver
 
     @pytest.fixture
+    def bit_by_bit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Threads are imported as if they were large."""
+        monkeypatch.setattr(staging, "_HELD", 0)
+        monkeypatch.setattr(importing, "_RECORDS", 3)
+
+    @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
         """For artifacts alone: a store may be in `tmp_path`."""
         folder = tmp_path / "artifacts"
@@ -82,11 +88,10 @@ class ArtifactsContract(BesideContract):
         assert copy.head == report.head == elsewhere.store.thread(THREAD).head
         assert sorted(path.name for path in folder.iterdir()) == ["0.wfz", "1.wfz", "2.wfz"]
 
+    @pytest.mark.usefixtures("bit_by_bit")
     def test_a_large_thread_comes_bit_by_bit_and_is_shown_whole(
-        self, sample: str, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, folder: Path
+        self, sample: str, saver: WfStoreSaver, folder: Path
     ) -> None:
-        monkeypatch.setattr(staging, "_HELD", 0)
-        monkeypatch.setattr(importing, "_RECORDS", 3)
         before = saver.store.stats()
         saver.store.thread(THREAD).export(folder / "a.wfz")
         seen: list[list[str]] = []
@@ -205,12 +210,11 @@ class ArtifactUseContract(BesideContract):
                 saver.store.import_artifact(path)
         assert saver.store.stats() == before and saver.store.threads() == []
 
+    @pytest.mark.usefixtures("bit_by_bit")
     def test_what_does_not_verify_is_not_left_half(
         self, saver: WfStoreSaver, elsewhere: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, folder: Path
     ) -> None:
         """The last look at the whole thread fails, after all of it is in the store."""
-        monkeypatch.setattr(staging, "_HELD", 0)
-        monkeypatch.setattr(importing, "_RECORDS", 3)
         chat(elsewhere)
         elsewhere.store.thread(THREAD).export(folder / "a.wfz")
         before = saver.store.stats()
@@ -226,11 +230,10 @@ class ArtifactUseContract(BesideContract):
         counts = ("threads", "checkpoints", "writes", "objects", "seals")
         assert [after[name] for name in counts] == [before[name] for name in counts]
 
+    @pytest.mark.usefixtures("bit_by_bit")
     def test_an_import_that_was_killed_is_swept_by_a_later_one(
         self, saver: WfStoreSaver, elsewhere: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, folder: Path
     ) -> None:
-        monkeypatch.setattr(staging, "_HELD", 0)
-        monkeypatch.setattr(importing, "_RECORDS", 3)
         chat(elsewhere)
         elsewhere.store.thread(THREAD).export(folder / "a.wfz")
 
