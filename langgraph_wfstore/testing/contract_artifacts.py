@@ -38,11 +38,12 @@ def told_of(saver: WfStoreSaver, thread_id: str = THREAD) -> dict[str, Any]:
     return {"checkpoints": infos, "branches": branches, "calls": calls, "steps": steps, "runs": len(thread.runs())}
 
 
-class BesideContract(Contract):
-    """Beside the store there is another one, which has nothing to do with it."""
+class _Beside:
+    """What the parts of this contract need besides the store: another one, and a folder."""
 
     @pytest.fixture
     def elsewhere(self) -> Iterator[WfStoreSaver]:
+        """Another store, which has nothing to do with the first one."""
         from langgraph_wfstore import WfStoreSaver
 
         with WfStoreSaver(":memory:") as saver:
@@ -62,7 +63,7 @@ class BesideContract(Contract):
         return folder
 
 
-class ArtifactsContract(BesideContract):
+class ArtifactsContract(_Beside, Contract):
     """Export and import of threads of every kind."""
 
     @pytest.fixture(params=SAMPLES)
@@ -118,7 +119,7 @@ class ArtifactsContract(BesideContract):
         assert (report.copied, report.present, report.refused) == ((), (THREAD,), ())
 
 
-class ArtifactUseContract(BesideContract):
+class ArtifactUseContract(_Beside, Contract):
     """What one does with artifacts."""
 
     def test_an_open_question_is_answered_in_another_store(
@@ -252,7 +253,7 @@ class ArtifactUseContract(BesideContract):
         assert_sound(saver, THREAD)
 
 
-class WithheldContract(BesideContract):
+class WithheldContract(_Beside, Contract):
     """What is left out at export is not in the file, and everything else is, and verifies."""
 
     def exported(self, saver: WfStoreSaver, path: Path, *redact: Any) -> bytes:

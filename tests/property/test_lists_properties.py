@@ -58,7 +58,7 @@ def id_of(items: list[bytes]) -> bytes:
 def test_the_id_is_the_one_specified(seed, count, endings):
     items = items_of(Random(seed), count, endings)
     assert lists.list_id(items) == id_of(items)
-    assert all(2 <= len(group) <= lists.LARGEST_GROUP for group in lists._groups(items)[:-1])
+    assert all(2 <= len(group) <= lists.LARGEST_GROUP for group in lists.groups(items)[:-1])
 
 
 @examples(60)
@@ -83,8 +83,8 @@ def test_the_tree_is_the_same_again_soon_behind_a_change(seed, count, data):
     at = data.draw(st.integers(0, count))
     gone = data.draw(st.integers(0, 3))
     changed = items[:at] + items_of(random, data.draw(st.integers(0, 3)), 32) + items[at + gone :]
-    known = {b"".join(group) for group in lists._groups(items)}
-    assert len([group for group in lists._groups(changed) if b"".join(group) not in known]) <= 8
+    known = {b"".join(group) for group in lists.groups(items)}
+    assert len([group for group in lists.groups(changed) if b"".join(group) not in known]) <= 8
 
 
 def edited(numbers: list[int], edit: tuple[str, int, int], fresh: int) -> list[int]:
