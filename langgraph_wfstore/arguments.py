@@ -9,18 +9,27 @@ from typing import TypeVar
 from .canonical import utf8
 
 _LONGEST_THREAD_ID = 10_000  # bytes of UTF-8
+# What the names of threads begin with that nobody is shown: an import that is under way, or was killed.
+HIDDEN_ID = "\0wfstore import "
 _LONGEST_BRANCH_NAME = 255  # bytes of UTF-8
 _T = TypeVar("_T")
 
 
 def checked_thread_id(value: object) -> str:
-    """A thread id as text; TypeError for what is none, ValueError for one that is too long."""
+    """A thread id as text; TypeError for what is none, ValueError for one that is too long, or that imports use."""
     if isinstance(value, bool) or not isinstance(value, str | int | uuid.UUID):
         raise TypeError(f"a thread_id is a str, an int or a UUID, not {type(value).__name__}: {value!r:.100}")
     name = str(value)
     if 4 * len(name) > _LONGEST_THREAD_ID and (size := len(utf8(name))) > _LONGEST_THREAD_ID:
         raise ValueError(f"the thread_id has {size} bytes, {_LONGEST_THREAD_ID} are allowed; use a digest of it")
+    if name.startswith(HIDDEN_ID):
+        raise ValueError(f"the thread_id {name!r:.100} begins with {HIDDEN_ID!r}, which imports use; take another one")
     return name
+
+
+def is_hidden(name: bytes) -> bool:
+    """Whether a stored thread is one that nobody is shown."""
+    return name.startswith(utf8(HIDDEN_ID))
 
 
 def checked_branch_name(value: object) -> str:

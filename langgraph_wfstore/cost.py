@@ -265,9 +265,11 @@ def _retried(steps: Iterable[StepInfo]) -> set[str]:
 
 def _within(step_id: str | None, steps: dict[str, StepInfo], wanted: set[str]) -> bool:
     """Whether a step is one of these, or runs inside one."""
-    while step_id is not None:
+    seen: set[str] = set()  # an imported thread may say that a step is inside itself
+    while step_id is not None and step_id not in seen:
         if step_id in wanted:
             return True
+        seen.add(step_id)
         step = steps.get(step_id)
         step_id = None if step is None else step.parent
     return False
@@ -309,8 +311,10 @@ def _by_tool(calls: Sequence[CallInfo], steps: _Steps, runs: _Runs, places: Plac
 
     def heading(call: CallInfo) -> tuple[str, str]:
         found: CallInfo | None = call
+        seen: set[str] = set()
         while found is not None and found.type == "model":
-            found = known.get(found.parent or "")
+            seen.add(found.call_id)
+            found = None if found.parent in seen else known.get(found.parent or "")
         return ("", "outside of tools") if found is None else (found.name, found.name)
 
     return heading

@@ -182,6 +182,12 @@ def removal_body(record: RemovalRecord) -> bytes:
     return encode({**fields, "redacted": record.redacted} if record.redacted else fields)
 
 
+def body_of(record: Record) -> bytes:
+    """The canonical bytes of a record of any kind."""
+    body = _BODIES.get(type(record), trace_record_body)
+    return body(record)
+
+
 def removed_digest(removed: Iterable[tuple[bytes, int, int, bytes]]) -> bytes:
     """The digest over what is left of the records and objects that lost their content, sorted by id.
 
@@ -335,6 +341,15 @@ def _read_merge(f: dict[str, Json]) -> MergeRecord:
     return MergeRecord(from_hex_id(str(f["checkpoint"])), from_hex_id(str(f["parent"])), base)
 
 
+_BODIES: dict[type, Callable[[Any], bytes]] = {
+    CheckpointRecord: checkpoint_body,
+    WriteRecord: write_body,
+    BranchRecord: branch_body,
+    LabelRecord: label_body,
+    SwitchRecord: switch_body,
+    RemovalRecord: removal_body,
+    MergeRecord: merge_body,
+}
 _READERS: dict[Kind, Callable[[dict[str, Json]], Record]] = {
     Kind.CHECKPOINT: _read_checkpoint,
     Kind.WRITE: _read_write,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from .appending.inputs import CheckpointInput, WritesInput
 from .appending.putting import EncodedCheckpoint, encode_checkpoint, encode_writes, plan_checkpoint, plan_writes
-from .arguments import check_limit, checked_thread_id
+from .arguments import check_limit, checked_thread_id, is_hidden
 from .backends import open_backend
-from .backends.base import HIDDEN_NAME, Backend, Tail
+from .backends.base import Backend, Tail
 from .branching.branches import branch_named
 from .canonical import hex_id
 from .codec import Codec, Encoded, Serializer
@@ -137,7 +137,7 @@ class WfStore:
             if not page:
                 break
             start = page[-1].row.number or 0
-            shown = [tail for tail in page if not tail.row.name.startswith(HIDDEN_NAME)]
+            shown = [tail for tail in page if not is_hidden(tail.row.name)]
             found += [_info(tail) for tail in shown if metadata is None or self._matches(tail, Filter(metadata))]
         return found[:limit]
 
@@ -145,7 +145,7 @@ class WfStore:
         """The ids of all threads in the order of their creation, page by page; threads may come and go meanwhile."""
         start = 0
         while page := self.backend.threads(start, _PAGE):
-            yield from (_name(tail.row.name) for tail in page if not tail.row.name.startswith(HIDDEN_NAME))
+            yield from (_name(tail.row.name) for tail in page if not is_hidden(tail.row.name))
             start = page[-1].row.number or 0
 
     def _matches(self, tail: Tail, wanted: Filter) -> bool:

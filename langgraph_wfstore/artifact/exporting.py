@@ -47,6 +47,7 @@ class ExportReport:
         withheld: how many objects were left out, of `withheld_bytes` bytes.
         unread: how many objects could not be looked into for what to leave out: they need classes that are not here.
         signed: whether it has a signature.
+        asked_to_withhold: whether anything was to be left out.
     """
 
     path: Path
@@ -61,11 +62,12 @@ class ExportReport:
     withheld_bytes: int
     unread: int
     signed: bool
+    asked_to_withhold: bool = False
 
     def __str__(self) -> str:
         said = f"{self.thread_id}: {self.records} records, {self.values} lines of values"
         lines = [f"{said}, {self.bytes} bytes in {self.path}", f"identity {self.identity}", f"head {self.head}"]
-        if self.withheld:
+        if self.withheld or self.asked_to_withhold:
             lines.append(f"withheld: {self.withheld} values, {self.withheld_bytes} bytes")
         if self.unread:
             lines.append(f"{self.unread} objects could not be looked into: they need classes that are not here")
@@ -118,6 +120,7 @@ def export(
         withheld_bytes=manifest.withheld_bytes,
         unread=gone.unread,
         signed=signer is not None,
+        asked_to_withhold=selection != Selection(),
     )
 
 
@@ -203,7 +206,9 @@ def settled(store: WfStore, thread_id: str, read: Callable[[Tail], _T], *, after
         tail = store.views.tail(thread_id)
         try:
             found = read(tail)
-        except (IntegrityError, Stale):
+        except Stale:
+            continue
+        except IntegrityError:
             if stands(store, tail):
                 raise
             continue

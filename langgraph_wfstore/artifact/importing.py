@@ -46,10 +46,17 @@ def import_artifact(
     limits = limits or Limits()
     with Opened(path, limits) as opened:
         manifest = opened.manifest
-        name = manifest.thread_id if thread_id is None else checked_thread_id(thread_id)
+        name = _own_id(manifest.thread_id) if thread_id is None else checked_thread_id(thread_id)
         read = _Reading(opened)
         bring(store, name, read.lines(), limits, manifest.records, manifest.root, read.check, progress)
     return name
+
+
+def _own_id(thread_id: str) -> str:
+    try:
+        return checked_thread_id(thread_id)
+    except ValueError as error:
+        raise ArtifactError(f"{error}. Nothing was imported: give thread_id=") from error
 
 
 class _Reading:
@@ -163,6 +170,7 @@ def bring(
             if progress is not None:
                 progress(len(taken.facts.ids), records)
         values.finish()
+        taken.finish()
         agrees(taken.facts)
         head = taken.facts.head
         if values.withheld:

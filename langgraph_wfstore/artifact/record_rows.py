@@ -7,10 +7,21 @@ from ..backends.base import CHECKPOINT, HIDDEN, REMOVAL, RUN, RecordRow
 from ..branching.branches import plain_row
 from ..canonical import hex_id
 from ..errors import ArtifactError, IntegrityError
-from ..format import Record, read_skeleton, record_id, refs_of, removal_body, removed_digest, seal_id
+from ..format import (
+    Record,
+    body_of,
+    read_skeleton,
+    record_id,
+    refs_of,
+    removal_body,
+    removed_digest,
+    seal_id,
+    skeleton_body,
+)
 from ..records import BranchRecord, CheckpointRecord, Kind, MergeRecord, RemovalRecord, SealRecord
 from ..retention.statement import REDACTION, Part
 from ..threads.columns import columns_of
+from ..threads.order import STRIDE_BITS
 from ..threads.view import KINDS, anchor_of, space_of
 from ..trace_format import KIND_OF
 from ..values.lists import pack_numbers
@@ -35,6 +46,7 @@ class RecordRows:
         self.rows: list[RecordRow] = []
         self._values = values
         self._seals = 0
+        self._last_position = 0
         self._seal: bytes | None = None
         self._unsealed: list[bytes] = []
         self._gone: list[Part] = []
@@ -51,6 +63,8 @@ class RecordRows:
             raise IntegrityError(
                 f"{where} is not the record {hex_id(line.id)} that it says: it was changed. Nothing was imported"
             )
+        if line.body != (skeleton_body(*read_skeleton(line.body)) if record is None else body_of(record)):
+            raise ArtifactError(f"{where} is not written as a {line.kind.value} record must be. Nothing was imported")
         branch = self.facts.record(line, record)
         seq = len(self.facts.ids)
         kind = _NUMBERS[line.kind]
@@ -63,6 +77,7 @@ class RecordRows:
             if line.state == HIDDEN:
                 self._gone.append((line.id, kind, line.state, b""))
         if kind == CHECKPOINT:
+            self._last_position = max(self._last_position, line.position or 0)
             row = row._replace(position=line.position, branch=branch)
         self._unsealed.append(line.id)
         if line.seal is not None:
@@ -118,6 +133,14 @@ class RecordRows:
                 )
             numbers.append(number)
         return pack_numbers(numbers)
+
+    def finish(self) -> None:
+        """There are no more lines. ArtifactError if no checkpoint could be listed behind those that there are."""
+        if self._last_position > len(self.facts.ids) << STRIDE_BITS:
+            raise ArtifactError(
+                f"a checkpoint has the position {self._last_position}, which is too large for {len(self.facts.ids)} "
+                "records. Nothing was imported"
+            )
 
     def state_withheld(self) -> None:
         """Add the removal record that states what was withheld as redacted, and its seal."""

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..arguments import HIDDEN_ID, is_hidden
 from ..backends.base import (
-    HIDDEN_NAME,
     Append,
     Backend,
     BranchRow,
@@ -25,7 +25,7 @@ from ..backends.base import (
     ThreadRow,
 )
 from ..backends.memory import MemoryBackend
-from ..canonical import hex_id
+from ..canonical import hex_id, utf8
 from ..errors import BackendUnavailableError, IntegrityError
 from ..verify import verify_thread
 
@@ -71,7 +71,7 @@ class Staging:
     def __init__(self, backend: Backend, name: bytes, secret: bytes) -> None:
         self._backend = backend
         self._name = name
-        self._row = ThreadRow(HIDDEN_NAME + secrets.token_hex(16).encode(), 1, secret, time.time_ns())
+        self._row = ThreadRow(utf8(HIDDEN_ID) + secrets.token_hex(16).encode(), 1, secret, time.time_ns())
         self._holder = secrets.token_bytes(16)
         self._held: list[Batch] = []
         self._size = 0
@@ -208,7 +208,7 @@ def sweep(backend: Backend) -> None:
     after = 0
     while page := backend.threads(after, _PAGE):
         for tail in page:
-            if tail.row.name.startswith(HIDDEN_NAME) and _abandoned(backend, tail):
+            if is_hidden(tail.row.name) and _abandoned(backend, tail):
                 drop(backend, tail.row.name)
         after = page[-1].row.number or 0
 

@@ -93,6 +93,8 @@ class ValueRows:
     # ------------------------------------------------------------------ lines
 
     def _object(self, line: ObjectLine) -> None:
+        if any("\ud800" <= c <= "\udfff" for c in line.tag):
+            self._refuse("its tag holds a surrogate, which no serializer's does")
         if object_id(line.tag, line.nonce, hashlib.sha256(line.data).digest()) != line.id:
             self._wrong(line.id)
         self._row(line.id, OBJECT, line.tag, line.nonce, line.data)

@@ -32,13 +32,13 @@ def selection_of(selectors: Sequence[Selector]) -> Selection:
 
     Raises:
         TypeError: something is neither a text nor a function.
-        ValueError: a text begins like a record id, and is none.
+        WfStoreError: a text begins like a record id, and is none.
     """
     channels, records, tests = set(), set(), []
     for each in selectors:
         if isinstance(each, str):
             if each.startswith("sha256:"):
-                records.add(from_hex_id(each))
+                records.add(_record_id(each))
             else:
                 channels.add(each)
         elif callable(each):
@@ -52,6 +52,13 @@ def selection_of(selectors: Sequence[Selector]) -> Selection:
     return Selection(frozenset(channels), where=where, records=frozenset(records))
 
 
+def _record_id(said: str) -> bytes:
+    try:
+        return from_hex_id(said)
+    except ValueError as error:
+        raise WfStoreError(f"redact= names {said!r:.100}, which is no id of a record: {error}") from error
+
+
 def withheld(store: WfStore, thread_id: str, selection: Selection) -> Withheld:
     """What a selection takes out of a thread, with copies of its messages wherever they stand.
 
@@ -60,8 +67,8 @@ def withheld(store: WfStore, thread_id: str, selection: Selection) -> Withheld:
         Stale: the thread changed while it was read.
         whatever a function of the selection raises.
     """
-    redaction = Redaction.of(store.views, store.codec, thread_id)
-    chosen = redaction.choose(selection)
+    redaction = Redaction.of(store.views, store.codec, thread_id, changes=False)
+    chosen = redaction.choose(selection._replace(calls=redaction.calls_of(selection.records)))
     missed = [*map(repr, chosen.missed), *(hex_id(name) for name in sorted(selection.records - redaction.record_ids))]
     if missed:
         raise WfStoreError(

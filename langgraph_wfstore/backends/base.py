@@ -18,8 +18,6 @@ OBJECT, LIST, MAP, REDACTED = range(4)
 # An engine finds an object of at least so many bytes by its id, so that no process stores it twice. Smaller ones are
 # known to those who wrote or read them; an index of all ids would cost more than it saves (docs/decisions).
 LOOKED_UP = 1024
-# What the names of threads begin with that nobody is shown: an import that is under way, or was killed.
-HIDDEN_NAME = b"\0wfstore import "
 INDEXED = frozenset({"source", "step", "run", "branch", "within"})  # what checkpoints can be asked for by
 
 

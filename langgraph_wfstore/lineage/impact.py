@@ -97,7 +97,7 @@ class _Impact:
         while step is not None:
             self._add_step(step, None, through or ("the call was made in it",))
             through = ("it holds the step",)
-            step = steps.get(step.parent or "")
+            step = steps.pop(step.parent or "", None)  # each once: an imported thread may say anything
 
     def _add_step(self, record: StepRecord, after: str | None, through: tuple[str, ...]) -> None:
         self._steps[record.step_id] = _Follower(record, after, through)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..records import CallRecord, EndRecord
 from ..retention.removal import Whole, whole_of
 from ..retention.statement import REDACTION, redacted_parts, state, statement
 from ..retention.verbs import repeat
+from ..threads.overtaken import removed_between
 from ..threads.views import Views
 from ..values.content import Content
 from ..values.masks import mask_of, metadata_mask, pack_mask, write_mask
@@ -125,14 +126,23 @@ class Redaction:
         self.lineage = wholes[0].tail.row.lineage or 0
 
     @classmethod
-    def of(cls, views: Views, codec: Codec, thread_id: str) -> Redaction:
-        """The lineage of a thread; Stale if it changes while it is read."""
+    def of(cls, views: Views, codec: Codec, thread_id: str, *, changes: bool = True) -> Redaction:
+        """The lineage of a thread; Stale if it changes while it is read.
+
+        Args:
+            changes: whether it is to be changed; else it may grow.
+        """
         backend = views.backend
         lineage = views.tail(thread_id).row.lineage or 0
         tails = [backend.row(row.number or 0) for row in backend.kin(lineage)]
         wholes = [whole_of(backend, tail) for tail in tails if tail is not None]
         content = Content.of(backend, lineage)
-        if not wholes or any(backend.standing(whole.tail.row) != whole.tail.standing for whole in wholes):
+        for whole in wholes:
+            standing = backend.standing(whole.tail.row)
+            grown = standing != whole.tail.standing
+            if removed_between(whole.tail.standing, standing) or (changes and grown):
+                raise Stale
+        if not wholes:
             raise Stale
         return cls(views, codec, thread_id, wholes, content)
 
@@ -140,6 +150,17 @@ class Redaction:
     def record_ids(self) -> frozenset[bytes]:
         """The ids of the records that name values."""
         return frozenset(named.record_id for named in self._named)
+
+    def calls_of(self, record_ids: Collection[bytes]) -> frozenset[str]:
+        """The calls of which one of these is a record: its start or its end."""
+        found = set()
+        for whole in self._wholes:
+            for row, record in whole.made:
+                if row.id in record_ids and isinstance(record, CallRecord):
+                    found.add(record.call_id)
+                elif row.id in record_ids and isinstance(record, EndRecord) and record.of == "call":
+                    found.add(record.id)
+        return frozenset(found)
 
     def choose(self, selection: Selection) -> Chosen:
         """What goes.

@@ -175,10 +175,15 @@ class Chooser:
             if item.is_channel and item.name in self._asked.channels:
                 self._take(item.number)
                 self._met.add(item.name)
-            elif self._is_of_call(item.record) or item.record_id in self._asked.records:
+            elif self._is_of_call(item.record) or self._is_of_record(item):
                 self._take(item.number)
             elif self._asked.channels and item.is_given:
                 self._by_key(item.number)
+
+    def _is_of_record(self, item: Named) -> bool:
+        """Whether a value is named by a record that is asked for, or by the end of a run or step that is."""
+        begin = item.record.begin if isinstance(item.record, EndRecord) else None
+        return item.record_id in self._asked.records or begin in self._asked.records
 
     def _is_of_call(self, record: Record) -> bool:
         """Whether a record is one of a call that is asked for; of a tool call, what was asked and answered goes too."""

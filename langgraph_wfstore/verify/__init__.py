@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..backends.base import CHECKPOINT, HIDDEN, KEPT, RUN, SKELETON, WRITE, Backend, RecordRow, Tail
 from ..canonical import check, from_hex_id, hex_id
 from ..errors import ThreadNotFoundError, WfStoreError
-from ..format import Record, read_record, read_skeleton, record_id, seal_id
+from ..format import Record, body_of, read_record, read_skeleton, record_id, seal_id
 from ..records import SealRecord
 from ..retention.statement import Part, stated, statement
 from ..threads.columns import columns_of
@@ -207,6 +207,8 @@ def _checked(row: RecordRow, findings: _Findings) -> Record | None:
         if record_id(KINDS[row.kind], row.body) != row.id:
             findings.add(where, "its content does not match its id")
         record = read_record(KINDS[row.kind], row.body)
+        if body_of(record) != row.body:
+            findings.add(where, "it is not written as a record of its kind must be")
         for name, expected in columns_of(record).items():
             if getattr(row, name) != expected or type(getattr(row, name)) is not type(expected):
                 findings.add(where, f"column {name} is {getattr(row, name)!r}, the record says {expected!r}")
