@@ -20,7 +20,7 @@ from .manifest import Facts
 from .merkle import Tree
 from .opening import Limits, Opened
 from .record_rows import RecordRows
-from .source import missing_records
+from .source import pages
 from .staging import Batch, Ending, Staging
 from .value_rows import ValueRows
 
@@ -32,7 +32,6 @@ Placed = tuple[str, Line, Record | None]
 """Where a line stands, the line, and of a record that was not removed what it says."""
 _RECORDS = 500  # of one batch
 _BYTES = 4 << 20
-_PAGE = 1000
 
 
 def import_artifact(
@@ -220,10 +219,7 @@ def is_there(backend: Backend, thread_id: str, records: int, root: bytes) -> boo
 def root_of(backend: Backend, tail: Tail, records: int) -> bytes:
     """The root of the Merkle tree over the first records of a stored thread."""
     tree = Tree()
-    while tree.size < records:
-        page = backend.records(tail.row.number or 0, tree.size, min(_PAGE, records - tree.size))
-        if not page:
-            raise missing_records(tree.size, tail.last)
+    for page in pages(backend, tail, records):
         for row in page:
             tree.add(row.id)
     return tree.root

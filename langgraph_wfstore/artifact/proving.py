@@ -13,12 +13,10 @@ from ..threads.view import KINDS, read_rows, run_of
 from .exporting import settled
 from .lines import RecordLine, write_record, write_value
 from .merkle import path_of, root_of
-from .source import Source, missing_records
+from .source import Source, pages
 
 if TYPE_CHECKING:
     from ..store import WfStore
-
-_PAGE = 1000
 
 
 def prove(store: WfStore, thread_id: str, record_id: str, values: bool) -> dict[str, Any]:
@@ -28,10 +26,7 @@ def prove(store: WfStore, thread_id: str, record_id: str, values: bool) -> dict[
     def read(tail: Tail) -> dict[str, Any]:
         rows = {}
         ids: list[bytes] = []
-        while len(ids) < tail.last:
-            page = store.backend.records(tail.row.number or 0, len(ids), min(_PAGE, tail.last - len(ids)))
-            if not page:
-                raise missing_records(len(ids), tail.last)
+        for page in pages(store.backend, tail, tail.last):
             rows.update({row.seq: row for row in page if row.id == wanted and wanted not in ids})
             ids += [row.id for row in page]
         if not rows:

@@ -18,6 +18,7 @@ from ..values.reading import checked_leaf, map_numbers, missing_number
 from .lines import LeafLine, Line, ListLine, MapLine, MaskLine, NodeLine, ObjectLine, RecordLine, ValueLine
 
 _RECORDS = 64  # read together with what they name
+_PAGE = 1000  # read of records alone
 _OBJECTS = 500  # asked for in one statement
 _ITEMS_HELD = 1_000_000
 _ID = 32
@@ -89,12 +90,7 @@ class Source:
         Raises:
             IntegrityError: what is stored is damaged, or was removed meanwhile.
         """
-        after = 0
-        while after < self.tail.last:
-            page = self._backend.records(self.tail.row.number or 0, after, min(_RECORDS, self.tail.last - after))
-            if not page or page[-1].seq - after != len(page):
-                raise missing_records(after, self.tail.last)
-            after = page[-1].seq
+        for page in pages(self._backend, self.tail, self.tail.last, _RECORDS):
             yield from self.lines_of(page)
 
     def lines_of(self, rows: Sequence[RecordRow]) -> Iterator[Line]:
@@ -254,9 +250,22 @@ class Source:
         return number
 
 
-def missing_records(after: int, last: int) -> IntegrityError:
-    """The error for records that a thread should have and nobody has."""
-    return IntegrityError(f"records behind number {after} are missing, up to {last}; run thread.verify()")
+def pages(backend: Backend, tail: Tail, last: int, size: int = _PAGE) -> Iterator[list[RecordRow]]:
+    """The first records of a thread, so many at a time.
+
+    Args:
+        last: the number of the last one.
+
+    Raises:
+        IntegrityError: one of them is missing.
+    """
+    after = 0
+    while after < last:
+        page = backend.records(tail.row.number or 0, after, min(size, last - after))
+        if not page or page[-1].seq - after != len(page):
+            raise IntegrityError(f"records behind number {after} are missing, up to {last}; run thread.verify()")
+        yield page
+        after = page[-1].seq
 
 
 def _damaged(row: ObjectRow) -> IntegrityError:

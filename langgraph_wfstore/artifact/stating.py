@@ -11,12 +11,10 @@ from .exporting import settled
 from .lines import RecordLine
 from .manifest import Facts, Manifest
 from .signing import signer_of
-from .source import missing_records
+from .source import pages
 
 if TYPE_CHECKING:
     from ..store import WfStore
-
-_PAGE = 1000
 
 
 def head_statement(store: WfStore, thread_id: str, sign_with: Any) -> bytes:
@@ -25,16 +23,11 @@ def head_statement(store: WfStore, thread_id: str, sign_with: Any) -> bytes:
 
     def read(tail: Tail) -> Manifest:
         facts = Facts()
-        after = 0
-        while after < tail.last:
-            page = store.backend.records(tail.row.number or 0, after, min(_PAGE, tail.last - after))
-            if not page:
-                raise missing_records(after, tail.last)
+        for page in pages(store.backend, tail, tail.last):
             for row in page:
                 kind = KINDS[row.kind]
                 record = None if row.state == SKELETON else read_record(kind, row.body)
                 facts.record(RecordLine(row.id, kind, row.state, row.body, row.position, row.seal), record)
-            after = page[-1].seq
         return facts.manifest(thread_id, ())
 
     return signer.head(settled(store, thread_id, read))

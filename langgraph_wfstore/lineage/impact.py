@@ -92,7 +92,7 @@ class _Impact:
         self._calls[record.call_id] = "it"
         trace = self._evidence.trace(record.run_id)
         steps = {r.step_id: r for _, r in trace.begins if isinstance(r, StepRecord)}
-        step = steps.get(record.step or "")
+        step = steps.pop(record.step or "", None)
         through: tuple[str, ...] = ()
         while step is not None:
             self._add_step(step, None, through or ("the call was made in it",))

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from langgraph_wfstore import WfStore, WfStoreSaver, wfstore_verify
+from langgraph_wfstore.appending import trace
 from langgraph_wfstore.artifact.lines import RecordLine
 from langgraph_wfstore.artifact.opening import Limits
 from langgraph_wfstore.artifact.record_rows import RecordRows
@@ -17,7 +18,8 @@ from langgraph_wfstore.backends.base import KEPT
 from langgraph_wfstore.cost import _within
 from langgraph_wfstore.errors import ArtifactError
 from langgraph_wfstore.format import label_body, read_record, record_id
-from langgraph_wfstore.records import Kind, LabelRecord
+from langgraph_wfstore.records import CallRecord, Kind, LabelRecord, RunRecord, StepRecord
+from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.material import THREAD, config_of
 from langgraph_wfstore.testing.sample_graphs import chat_graph, says_human
 from langgraph_wfstore.testing.sample_threads import CONFIG, agent, chat
@@ -122,6 +124,18 @@ def test_steps_that_are_inside_themselves_end_somewhere():
         parent = "a"
 
     assert not _within("a", {"a": Step(), "b": Other()}, {"c"})
+
+
+def test_what_followed_from_a_call_in_a_step_that_is_inside_itself():
+    run = trace.Note(RunRecord("r", 0, 1, "", *(None,) * 3, False, False, *(None,) * 5))
+    step = StepRecord("s", "r", 1, 2, "s", "", None, "", "node", "", 0, 0, (), False, None, None)
+    call = CallRecord("c", "r", 2, 3, "tool", "s", None, "look", *(None,) * 7)
+    with WfStore.open(":memory:") as store:
+        view = store.views.of(THREAD)
+        notes = [run, trace.Note(step), trace.Note(call)]
+        store.views.notes.add(view, trace.NoteBatch(run, notes, None, "r"))
+        store.views.notes.push(view, wait=True)
+        assert "look" in within(lambda: str(store.thread(THREAD).impact("c")), 10)
 
 
 def test_a_statement_speaks_for_an_artifact_without_signatures(tmp_path):
