@@ -19,7 +19,7 @@ from .values.collector import collector_paused_for
 from .values.elements import Known, Leaf, Masked
 from .values.lists import FLAG_BITS, FLAGS, get_varint, put_varint
 from .values.masks import is_message, read_mask
-from .values.memo import Memo
+from .values.memo import TEXTS, Memo
 from .values.shelf import Shelf
 
 ELEMENT, CHUNK, PACK = 0, 1, 2
@@ -94,7 +94,7 @@ class Codec:
                 return self._list(value) or self._leaf(value)
             if type(value) is dict:
                 return self._map(value)
-            return self._leaf(value)
+            return self.element(value) if type(value) in TEXTS else self._leaf(value)
         except Exception as error:
             raise self._refusal(value, where, error) from error
 
@@ -127,7 +127,7 @@ class Codec:
 
     def _unknown(self, value: Any) -> Leaf:
         """The serialized form of an element that is not known, and is from now on."""
-        if type(value) is str:
+        if type(value) in TEXTS:
             leaf = self._leaf(value)
             if len(value) >= SMALL_ELEMENT:
                 self.memo.remember_text(value, leaf)

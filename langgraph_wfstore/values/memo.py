@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from .blocks import TOGETHER, Block
 from .elements import Known, Leaf, Shape
 
+TEXTS = frozenset({str, bytes})  # what cannot change, and may be long
+
 
 class Memo:
     """What live elements look like, by identity of the live object.
@@ -22,11 +24,11 @@ class Memo:
     That an element is known is only a hint where to look: what counts is that it looks as it did, so that neither an
     element that was changed nor another one in the place of one that is gone is mistaken for it.
 
-    Texts, which cannot change, are known by what they say.
+    Texts and bytes, which cannot change, are known by what they say.
 
     Args:
         capacity: how many models to remember at the most; the older half goes when it is reached.
-        characters: of how many texts, in characters; likewise.
+        characters: of how many texts, in characters, or bytes; likewise.
     """
 
     def __init__(self, capacity: int = 60_000, characters: int = 8_000_000) -> None:
@@ -38,16 +40,17 @@ class Memo:
     def clear(self) -> None:
         """Forget everything that was said: content was redacted."""
         self._read = 0
-        self._texts: dict[str, Leaf] = {}
-        self._texts_before: dict[str, Leaf] = {}
+        self._texts: dict[object, Leaf] = {}
+        self._texts_before: dict[object, Leaf] = {}
         self._known: dict[int, Known] = {}
         self._before: dict[int, Known] = {}
         self._blocks: dict[int, Block] = {}
 
     def recall(self, value: Any) -> Leaf | None:
         """The serialized form of `value`, if it is known and nothing in it has changed."""
-        if type(value) is str:
-            return self._texts.get(value) or self._texts_before.get(value)
+        if type(value) in TEXTS:
+            key = _key(value)
+            return self._texts.get(key) or self._texts_before.get(key)
         known = self._known.get(id(value)) or self._before.get(id(value))
         return known.leaf if known is not None and _is_like(value, known.shape) else None
 
@@ -102,13 +105,13 @@ class Memo:
         self._turn(1)
         self._known[id(value)] = known
 
-    def remember_text(self, value: str, leaf: Leaf) -> None:
-        """Remember the serialized form of a text."""
+    def remember_text(self, value: str | bytes, leaf: Leaf) -> None:
+        """Remember the serialized form of a text, or of bytes."""
         self._read += len(value)
         if self._read > self._characters:
             self._read = len(value)
             self._texts_before, self._texts = self._texts, {}
-        self._texts[value] = leaf
+        self._texts[_key(value)] = leaf
 
     def _enter(self, models: Sequence[Any], block: Block) -> None:
         self._turn(len(models))
@@ -132,6 +135,10 @@ class Memo:
         models = block.copies()
         self._enter(models, block)
         return models
+
+
+def _key(value: str | bytes) -> object:
+    return value if type(value) is str else (value,)  # they have equal hashes, and must not be compared
 
 
 def _is_like(value: Any, shape: Shape) -> bool:

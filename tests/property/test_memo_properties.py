@@ -300,3 +300,32 @@ def test_an_equal_value_of_another_type_in_a_block_is_a_change():
     assert len(codec.memo._blocks) == 1
     messages[3].artifact = 1
     assert encoded_list(codec, messages) == serialized(messages)
+
+
+@given(
+    st.lists(st.text(st.sampled_from("ab\ud800é"), min_size=60, max_size=70) | st.binary(min_size=60, max_size=70)),
+    st.integers(1, 400),
+)
+@example(["a" * 64, b"a" * 64, "a" * 64, b"a" * 64], 400)
+@example(["a" * 64] * 3 + [b"a" * 64] * 3, 64)
+def test_texts_and_bytes_are_serialized_once_while_they_are_remembered(values, characters):
+    serde = Counting()
+    codec = Codec(serde, Memo(characters=characters))
+    for value in values:
+        found, plain = codec.encode(value, "a channel"), Codec(SERDE, Memo()).encode(value, "a channel")
+        assert isinstance(found, Leaf) and isinstance(plain, Leaf)
+        assert (found.tag, found.data, found.key) == (plain.tag, plain.data, plain.key)
+        if len(value) >= 64:
+            serde.taken = 0
+            codec.encode(value[:1] + value[1:], "an equal one")
+            assert serde.taken == 0
+
+
+class Counting(WfSerializer):
+    """A serializer that counts what it is given."""
+
+    taken = 0
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        self.taken += 1
+        return super().dumps_typed(obj)
