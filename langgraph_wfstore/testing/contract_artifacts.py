@@ -14,7 +14,7 @@ from langgraph_wfstore.errors import ArtifactError, ConflictError, IntegrityErro
 
 from .contract import Contract, Reopen, assert_sound
 from .contract_subgraphs import nested_graph
-from .material import THREAD
+from .material import THREAD, counts_of
 from .sample_graphs import chat_graph, plain_snapshot, says_human
 from .sample_threads import CONFIG, SAMPLES, agent, chat, redacted, waiting
 
@@ -93,7 +93,7 @@ class ArtifactsContract(_Beside, Contract):
     def test_a_large_thread_comes_bit_by_bit_and_is_shown_whole(
         self, sample: str, saver: WfStoreSaver, folder: Path
     ) -> None:
-        before = saver.store.stats()
+        before = counts_of(saver)
         saver.store.thread(THREAD).export(folder / "a.wfz")
         seen: list[list[str]] = []
         copy = saver.store.import_artifact(
@@ -154,9 +154,9 @@ class ArtifactUseContract(_Beside, Contract):
         chat(elsewhere)
         elsewhere.store.thread(THREAD).export(folder / "a.wfz")
         saver.store.import_artifact(folder / "a.wfz")
-        before = saver.store.stats()
+        before = counts_of(saver)
         saver.store.import_artifact(folder / "a.wfz")
-        assert saver.store.stats() == before
+        assert counts_of(saver) == before
         chat_graph(saver).invoke(says_human(9), CONFIG)
         saver.store.import_artifact(folder / "a.wfz")  # it has all of it, and more
         assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 10
@@ -204,12 +204,12 @@ class ArtifactUseContract(_Beside, Contract):
         path = folder / "a.wfz"
         elsewhere.store.thread(THREAD).export(path)
         data = bytearray(path.read_bytes())
-        before = saver.store.stats()
+        before = counts_of(saver)
         for at in range(7, len(data), len(data) // 15):
             path.write_bytes(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :])
             with pytest.raises((ArtifactError, IntegrityError)):
                 saver.store.import_artifact(path)
-        assert saver.store.stats() == before and saver.store.threads() == []
+        assert counts_of(saver) == before and saver.store.threads() == []
 
     @pytest.mark.usefixtures("bit_by_bit")
     def test_what_does_not_verify_is_not_left_half(
@@ -218,7 +218,7 @@ class ArtifactUseContract(_Beside, Contract):
         """The last look at the whole thread fails, after all of it is in the store."""
         chat(elsewhere)
         elsewhere.store.thread(THREAD).export(folder / "a.wfz")
-        before = saver.store.stats()
+        before = counts_of(saver)
 
         def fails(*_: object) -> None:
             raise IntegrityError("it does not verify")

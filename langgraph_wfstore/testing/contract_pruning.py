@@ -17,7 +17,7 @@ from .contract_delta import Often, Rare, delta_graph, turns
 from .contract_graphs import CONFIG
 from .contract_interrupts import asking_graph
 from .contract_subgraphs import nested_graph
-from .material import THREAD, checkpoint_of, config_of, id_of, ids_of, metadata_of, put_chain
+from .material import THREAD, checkpoint_of, config_of, counts_of, id_of, ids_of, metadata_of, put_chain
 from .sample_graphs import line_graph
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def objects_of(saver: WfStoreSaver) -> int:
 
 def prune(saver: WfStoreSaver, *args: Any, **kwargs: Any) -> PruneReport:
     """Prune after a dry run; both say the same, the dry run changes nothing, and as many objects go as are reported."""
-    before = saver.store.stats()
+    before = counts_of(saver)
     dry = saver.store.prune(*args, dry_run=True, **kwargs)
-    assert saver.store.stats() == before
+    assert counts_of(saver) == before
     objects = objects_of(saver)
     report = saver.store.prune(*args, **kwargs)
     assert (report.threads, report.looked) == (dry.threads, dry.looked)

@@ -11,6 +11,8 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.base.id import uuid6
 
 if TYPE_CHECKING:
+    from langgraph_wfstore import WfStoreSaver
+
     from .api import Api
 
 THREAD = "t"
@@ -84,3 +86,8 @@ def ids_of(items: Sequence[RunnableConfig] | Sequence[CheckpointTuple]) -> list[
 def before_of(checkpoint_id: str) -> RunnableConfig:
     """`before` as LangGraph writes it when it looks for a sub-graph's state: an id and nothing else."""
     return {"configurable": {"checkpoint_id": checkpoint_id}}
+
+
+def counts_of(saver: WfStoreSaver) -> dict[str, int]:
+    """What the store counts, without the bytes of its files: a server may tidy up at any time."""
+    return {name: count for name, count in saver.store.stats().items() if name not in ("file_bytes", "free_bytes")}

@@ -38,8 +38,11 @@ class Schema:
         """Bring every table to what it is when it is made: the store has another secret, and numbers begin at 1."""
         deletes = "".join(f"DELETE FROM {self.name}.{table};" for table, count in self.rows().items() if count)
         if deletes:
-            begin, rows = "INSERT INTO", migration_sql(self.name).partition("INSERT INTO")[2]
-            self._db.execute(EMPTIED.format(deletes=deletes, schema=self.name, first_rows=begin + rows))
+            script = migration_sql(self.name)
+            store = script[script.index("INSERT INTO") :].partition(";")[0]
+            version_to_end = script[script.rindex("UPDATE") :]
+            first_rows = f"{store};{version_to_end}"
+            self._db.execute(EMPTIED.format(deletes=deletes, schema=self.name, first_rows=first_rows))
 
     def drop(self) -> None:
         self._db.execute(f"DROP SCHEMA IF EXISTS {self.name} CASCADE")

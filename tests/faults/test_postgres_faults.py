@@ -147,6 +147,9 @@ def test_what_a_server_lost_is_named_against_a_head_that_was_kept() -> None:
 # ------------------------------------------------------------------ replies that are lost
 
 
+APPEND = b".append("  # the function that every append calls
+
+
 def _operations(saver: WfStoreSaver) -> dict[str, Callable[[], object]]:
     """One of each kind, in an order in which each can be done; what they do does not depend on what was lost."""
     state: dict[str, Any] = {}
@@ -189,8 +192,9 @@ def test_an_operation_whose_reply_is_lost_is_applied_once(url: str, proxy: Proxy
         undisturbed = _operations(twin)
         for name, operation in _operations(saver).items():
             # One statement is a transaction of its own; of several the reply to the last is what counts.
-            in_one = name in ("the first put of a thread", "a put", "put_writes", "a branch", "a lease")
-            proxy.lose_replies(1, b"INSERT INTO" if in_one else b"COMMIT")
+            appends = ("the first put of a thread", "a put", "put_writes", "a branch")
+            in_one = APPEND if name in appends else b"INSERT INTO" if name == "a lease" else b"COMMIT"
+            proxy.lose_replies(1, in_one)
             operation()
             undisturbed[name]()
             found, expected = _counts(saver.store), _counts(twin.store)
@@ -207,7 +211,7 @@ def test_replies_that_are_lost_one_after_the_other_lose_nothing(url: str, proxy:
     with WfStoreSaver(through(proxy, url)) as saver:
         with Writer(saver, ["a", "b"]) as writer:
             for _ in range(25):
-                proxy.lose_replies(1, b"INSERT INTO")
+                proxy.lose_replies(1, APPEND)
                 writer.until(2)
         assert proxy.lost >= 20
         assert writer.failed == 0

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from langgraph_wfstore import BackendUnavailableError, WfStore, WfStoreError, WfStoreSaver
+from langgraph_wfstore import BackendUnavailableError, ThreadDeletedError, WfStore, WfStoreError, WfStoreSaver
+from langgraph_wfstore.appending.refusals import run_hash
 from langgraph_wfstore.backends.postgres import PostgresBackend, migration_sql
 from langgraph_wfstore.backends.postgres.options import Options, options_of
 from langgraph_wfstore.errors import IntegrityError
@@ -151,20 +153,25 @@ class TestOpening:
         with pytest.raises(BackendUnavailableError, match="closed"):
             saver.get_tuple(CONFIG)
 
-    def test_normal_is_lazy_about_the_servers_disk_and_full_is_not(self, postgres_url, schema, monkeypatch):
-        seen: dict[str, list[bool]] = {}
+    def test_normal_is_lazy_about_the_servers_disk_and_full_is_not(self, postgres_url, schema):
+        seen: dict[str, set[str]] = {}
         for synchronous in ("normal", "full"):
-            with WfStore.open(f"{postgres_url}?schema={schema}{synchronous}", synchronous=synchronous) as store:
-                statements: list[str] = []
-                backend: Any = store.backend
-                statement = backend._appends._statement
-                backend._appends._statement = lambda batch, s=statement, to=statements: (
-                    to.append(s(batch)[0]) or s(batch)
-                )
-                talk(WfStoreSaver(store))
-                seen[synchronous] = ["synchronous_commit" in each for each in statements]
-        assert all(seen["normal"])
-        assert not all(seen["full"])  # notes of capture may be lazy, states are not
+            name = f"{schema}{synchronous}"
+            with WfStoreSaver(f"{postgres_url}?schema={name}", synchronous=synchronous) as saver:
+                run_sql(postgres_url, NOTES_HOW_IT_COMMITS.replace("wf.", f"{name}."))
+                talk(saver)
+            with psycopg.connect(postgres_url) as db:
+                seen[synchronous] = {how for (how,) in db.execute(f"SELECT how FROM {name}.noted".encode())}
+        assert seen == {"normal": {"off"}, "full": {"off", "on"}}  # notes of capture may be lazy, states are not
+
+
+NOTES_HOW_IT_COMMITS = """
+CREATE TABLE wf.noted (how text);
+CREATE FUNCTION wf.note() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO wf.noted VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER noting AFTER INSERT ON wf.record DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION wf.note();
+"""
 
 
 class TestSchema:
@@ -187,6 +194,49 @@ class TestSchema:
             each.join()
         assert not errors
         assert len(secrets) == 12 and len(set(secrets)) == 1
+
+    def test_many_that_start_at_once_bring_a_store_of_version_1_up_to_date(self, postgres_url, schema):
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            talk(saver)
+            secret = saver.store.backend.store_secret
+        run_sql(
+            postgres_url,
+            f"DROP FUNCTION {schema}.append",  # what version 2 brought
+            f"UPDATE {schema}.store SET value = '\\x31' WHERE name = 'version'",
+        )
+        with pytest.raises(BackendUnavailableError, match=r"a store of version 1 .* makes none of version 2"):
+            WfStore.open(f"{postgres_url}?schema={schema}", read_only=True)
+        errors: list[BaseException] = []
+
+        def start() -> None:
+            try:
+                with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+                    assert saver.store.backend.store_secret == secret
+                    talk(saver)
+            except BaseException as error:  # noqa: BLE001  # looked at below
+                errors.append(error)
+
+        running = [threading.Thread(target=start) for _ in range(6)]
+        for each in running:
+            each.start()
+        for each in running:
+            each.join()
+        assert not errors
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            assert_sound(saver, "t")
+            assert len(saver.store.thread("t").runs()) == 7
+
+    def test_the_printed_sql_of_a_later_version_leaves_alone_what_is_there(self, postgres_url, schema):
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            talk(saver)
+        run_sql(
+            postgres_url,
+            f"DROP FUNCTION {schema}.append",
+            f"UPDATE {schema}.store SET value = '\\x31' WHERE name = 'version'",
+            migration_sql(schema, 1),
+        )
+        with WfStore.open(f"{postgres_url}?schema={schema}", read_only=True) as store:
+            assert store.thread("t").verify().ok
 
     def test_the_printed_sql_makes_tables_that_a_user_without_rights_can_use(self, postgres_url, schema):
         command = [sys.executable, "-m", "langgraph_wfstore.backends.postgres", "--schema", schema]
@@ -240,6 +290,40 @@ class TestSchema:
         run_sql(postgres_url, f"DELETE FROM {schema}.store WHERE name = 'secret'")
         with pytest.raises(IntegrityError, match="secret"):
             WfStore.open(url)
+
+
+class TestDeletedRuns:
+    @pytest.mark.parametrize("begun", [True, False])
+    def test_an_append_that_waits_for_the_deletion_of_its_run_sees_it(self, postgres_url, schema, begun):
+        with WfStoreSaver(f"{postgres_url}?schema={schema}", capture=False) as saver:
+            if begun:
+                talk(saver)
+            config: Any = {"configurable": {"thread_id": "t", "run_id": "r"}}
+            hashed = run_hash(saver.store.backend.store_secret, "r")
+            before = [info.records for info in saver.store.threads()]
+            refused: list[BaseException] = []
+
+            def run() -> None:
+                try:
+                    chat_graph(saver).invoke({"messages": [("user", "late")]}, config)
+                except ThreadDeletedError as error:
+                    refused.append(error)
+
+            with psycopg.connect(postgres_url) as db:
+                # As `mark_deleted_runs` does, and not committed yet.
+                db.execute(f"LOCK TABLE {schema}.record IN SHARE MODE".encode())
+                db.execute(f"INSERT INTO {schema}.deleted_run VALUES (%s)".encode(), (hashed,))
+                running = threading.Thread(target=run)
+                running.start()
+                waits = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{schema}.record'::regclass"
+                with psycopg.connect(postgres_url, autocommit=True) as other:
+                    while other.execute(waits.encode()).fetchone() == (0,):
+                        assert running.is_alive()
+                        time.sleep(0.01)
+                db.commit()
+                running.join()
+            assert refused
+            assert [info.records for info in saver.store.threads()] == before
 
 
 class TestForks:

@@ -1,4 +1,4 @@
-"""What an append does to the tables in PostgreSQL: one statement, so one round trip and one transaction."""
+"""An append in PostgreSQL: one call of a function, so one round trip and one transaction."""
 
 from __future__ import annotations
 
@@ -9,81 +9,25 @@ from typing import TYPE_CHECKING, Any
 from ...errors import WfStoreError
 from ..base import Append, ObjectRow, RecordRow, Standing, looked_up
 from ..packing import pack
+from .arrays import Column, column, teach
 from .schema import Sql
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-# In the order of RecordRow, and how each is given to the server.
+_BYTES, _SMALL, _WHOLE, _BIG, _FLAG = "bytea", "smallint", "integer", "bigint", "boolean"
+# In the order of RecordRow, and what each is in PostgreSQL.
 RECORD = "seq, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
-_BYTES, _SMALL, _WHOLE, _BIG = "bytea[]", "smallint[]", "int[]", "bigint[]"
-_RECORD_ARRAYS = [
-    _WHOLE,
-    _SMALL,
-    _BYTES,
-    _SMALL,
-    _BYTES,
-    _WHOLE,
-    _BYTES,
-    *[_BIG] * 3,
-    _WHOLE,
-    _BIG,
-    _BYTES,
-    _BIG,
-    _BIG,
-    _BYTES,
-]
+_OF_RECORD = [_WHOLE, _SMALL, _BYTES, _SMALL, _BYTES, _WHOLE, _BYTES, _BIG, _BIG, _BIG, _WHOLE, _BIG, _BYTES, _BIG]
+_OF_RECORD += [_BIG, _BYTES]
 OBJECT = "number, id, form, tag, nonce, data"
-_OBJECT_ARRAYS = [_WHOLE, _BYTES, _SMALL, _BYTES, _BYTES, _BYTES, _BIG]
-
-# The end of a thread, or nothing; `t` is the thread.
-_LAST = "SELECT r.seq, coalesce(r.seal, r.id) FROM wf.record r WHERE r.thread = {} ORDER BY r.seq DESC LIMIT 1"
-# Until this statement has ended no other appends to the thread, and no removal changes it or its lineage: whoever has
-# waited looks again at the epochs. What was appended meanwhile it does not see; then its records collide on the key.
-_HELD = (
-    "held AS (SELECT t.no, t.lineage FROM wf.thread t JOIN wf.lineage l ON l.no = t.lineage "
-    "WHERE t.no = %s AND t.epoch = %s AND l.epoch = %s FOR NO KEY UPDATE OF t FOR SHARE OF l)"
-)
-STANDS = (
-    f"{_HELD}, good AS (SELECT held.no, held.lineage FROM held LEFT JOIN LATERAL ({_LAST.format('held.no')}) last "
-    "ON true WHERE coalesce(last.seq, 0) = %s AND last.coalesce IS NOT DISTINCT FROM %s{})"
-)
-_NEW = (
-    "started AS (INSERT INTO wf.lineage (epoch, secret) SELECT 0, %s WHERE coalesce((SELECT max(life) FROM wf.life "
-    "WHERE name_key = %s), 0) + 1 = %s{} RETURNING no), "
-    "lives AS (INSERT INTO wf.life (name_key, life) SELECT %s, %s FROM started), "
-    "good AS (INSERT INTO wf.thread (name, name_key, life, lineage, epoch, current, nested, created) "
-    "SELECT %s, %s, %s, started.no, 0, %s, %s, %s FROM started RETURNING no, lineage)"
-)
-_RUN = " AND NOT EXISTS (SELECT FROM wf.deleted_run WHERE hash = %s)"
-_LEASE = "leased AS (SELECT FROM wf.lease WHERE name_key = %s AND token = %s FOR SHARE), "
-_LEASED = " AND EXISTS (SELECT FROM leased)"
-_RECORDS = (
-    f", records AS (INSERT INTO wf.record (thread, {RECORD}) SELECT good.no, r.* FROM good, "
-    f"unnest({', '.join(f'%s::{kind}' for kind in _RECORD_ARRAYS)}) AS r)"
-)
-_OBJECTS = (
-    f", objects AS (INSERT INTO wf.object (lineage, {OBJECT}, lookup) SELECT good.lineage, o.* FROM good, "
-    f"unnest({', '.join(f'%s::{kind}' for kind in _OBJECT_ARRAYS)}) AS o)"
-)
-_LINKS = (
-    ", links AS (INSERT INTO wf.link (thread, link, seq) SELECT good.no, x.* FROM good, "
-    "unnest(%s::bigint[], %s::int[]) AS x ON CONFLICT DO NOTHING)"
-)
-_MOVES = (
-    ", moves AS (UPDATE wf.record r SET position = m.position FROM good, "
-    "unnest(%s::int[], %s::bigint[]) AS m(seq, position) WHERE r.thread = good.no AND r.seq = m.seq)"
-)
-_BRANCHES = (
-    ", branches AS (INSERT INTO wf.branch (thread, number, name, base, head) SELECT good.no, b.* FROM good, "
-    "unnest(%s::int[], %s::bytea[], %s::bigint[], %s::bigint[]) AS b ON CONFLICT (thread, number) "
-    "DO UPDATE SET name = excluded.name, base = excluded.base, head = excluded.head)"
-)
-_THREAD = (
-    ", turned AS (UPDATE wf.thread t SET current = coalesce(%s, t.current), nested = t.nested OR %s FROM good "
-    "WHERE t.no = good.no)"
-)
-_LAZILY = ", lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+_OF_OBJECT = [_WHOLE, _BYTES, _SMALL, _BYTES, _BYTES, _BYTES, _BIG]  # the last is what it is found by
+_OF_LINK, _OF_MOVE, _OF_BRANCH = [_BIG, _WHOLE], [_WHOLE, _BIG], [_WHOLE, _BYTES, _BIG, _BIG]
+_OF_THREAD = [_BIG, _BIG, _BIG, _WHOLE, _BYTES, _BYTES, _BIG, _BYTES, _BYTES, _BIG]
+_OF_CALL = [*_OF_THREAD, _BYTES, _BIG, _WHOLE, _FLAG, _FLAG]
+_ARRAYS = [*_OF_RECORD, *_OF_OBJECT, *_OF_LINK, *_OF_MOVE, *_OF_BRANCH]
+_PARAMETERS = [*(f"%s::{kind}" for kind in _OF_CALL), *(f"%b::{kind}[]" for kind in _ARRAYS)]
+_APPEND = f"SELECT * FROM wf.append({', '.join(_PARAMETERS)})"
 
 
 class Appends:
@@ -110,13 +54,13 @@ class Appends:
 
         if batch.thread.number is None and batch.expect.last:  # prepared on top of a creation that failed
             return False
-        statement, values = self._statement(batch)
+        teach(db)
         try:
-            found = db.execute(self._sql(statement), values, binary=True).fetchone()
-        except errors.UniqueViolation:  # somebody appended, or created the thread, at the same time
+            found = db.execute(self._sql(_APPEND), self._values(batch), binary=True).fetchone()
+        except errors.UniqueViolation:  # somebody created the thread at the same time
             found = None
-        if found is None and again:
-            found = self._applied(db, batch)
+        if found is None or found[0] is None:
+            found = self._applied(db, batch) if again else None
         if found is None:
             return False
         batch.thread.number, batch.thread.lineage = found
@@ -133,61 +77,42 @@ class Appends:
             (self._name_key(row.name), row.life, last.seq, last.id),
         ).fetchone()
 
-    def _statement(self, batch: Append) -> tuple[str, list[Any]]:
+    def _values(self, batch: Append) -> list[Any]:
+        """The arguments of the function `append`, in its order; see schema-2.sql."""
         row, expect = batch.thread, batch.expect
-        conditions, given = "", []
-        statement, values = "WITH ", []
-        if batch.fence is not None:
-            statement += _LEASE
-            values += [self._name_key(row.name), batch.fence]
-            conditions += _LEASED
-        if batch.run is not None:
-            conditions += _RUN
-            given = [batch.run]
-        if row.number is None:
-            key = self._name_key(row.name)
-            statement += _NEW.format(conditions)
-            values += [row.secret, key, row.life, *given, key, row.life, row.name, key, row.life]
-            values += [batch.switch or 0, batch.nested, row.created]
-        else:
-            statement += STANDS.format(conditions)
-            values += [*standing_values(row.number, expect), *given]
+        is_new = row.number is None
         moved = dict(batch.positions)
         records = [r._replace(position=moved.pop(r.seq)) if r.seq in moved else r for r in batch.records]
-        statement += _RECORDS
-        values += record_columns(records)
-        links = [(link, r.seq) for r in batch.records for link in r.links]
-        branch_rows = [(b.number, b.name, b.base, b.head) for b in batch.branches]
-        for part, rows in (
-            (_OBJECTS, [object_values(item) for item in batch.objects]),
-            (_LINKS, links),
-            (_MOVES, [*moved.items()]),
-            (_BRANCHES, branch_rows),
-        ):
-            if rows:
-                statement += part
-                values += columns(rows)
-        if row.number is not None and (batch.switch is not None or batch.nested):
-            statement += _THREAD
-            values += [batch.switch, batch.nested]
-        if batch.lazy or self._lazy:
-            return f"{statement}{_LAZILY} SELECT good.no, good.lineage FROM good, lazily", values
-        return f"{statement} SELECT no, lineage FROM good", values
+        return [
+            *standing_values(row.number, expect),
+            self._name_key(row.name) if is_new or batch.fence is not None else None,
+            *((row.life, row.name, row.secret, row.created) if is_new else (None,) * 4),
+            batch.run,
+            batch.fence,
+            (batch.switch or 0) if is_new else batch.switch,
+            batch.nested,
+            batch.lazy or self._lazy,
+            *_arrays(_OF_RECORD, [record_values(r) for r in records]),
+            *_arrays(_OF_OBJECT, [object_values(item) for item in batch.objects]),
+            *_arrays(_OF_LINK, [(link, r.seq) for r in batch.records for link in r.links]),
+            *_arrays(_OF_MOVE, [*moved.items()]),
+            *_arrays(_OF_BRANCH, [(b.number, b.name, b.base, b.head) for b in batch.branches]),
+        ]
 
 
-def standing_values(number: int, expect: Standing) -> list[Any]:
-    """What `STANDS` asks for: thread, epochs, number and end of the last record."""
+def _arrays(kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column | None]:
+    """Rows as one array per column; a column without values is None."""
+    return [*map(column, kinds, zip(*rows, strict=True))] if rows else [None] * len(kinds)
+
+
+def standing_values(number: int | None, expect: Standing) -> list[Any]:
+    """Which thread, and how it must stand: epochs, number and end of the last record."""
     return [number, expect.epoch, expect.lineage_epoch, expect.last, expect.end]
 
 
 def columns(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Rows as one list per column."""
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def record_columns(rows: Sequence[RecordRow]) -> list[list[Any]]:
-    """Records as one list per column of RECORD."""
-    return columns([record_values(row) for row in rows])
 
 
 def record_values(row: RecordRow) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..base import RUN, SKELETON, Rewrite, Standing, Tail
-from .append import OBJECT, RECORD, STANDS, columns, object_values, record_values, standing_values
+from .append import OBJECT, RECORD, columns, object_values, record_values, standing_values
 from .schema import Sql
 
 if TYPE_CHECKING:
@@ -16,6 +16,14 @@ _STANDING = (
     "SELECT t.no, t.epoch, l.epoch, coalesce(last.seq, 0), last.coalesce FROM wf.thread t "
     "JOIN wf.lineage l ON l.no = t.lineage LEFT JOIN LATERAL (SELECT r.seq, coalesce(r.seal, r.id) FROM wf.record r "
     "WHERE r.thread = t.no ORDER BY r.seq DESC LIMIT 1) last ON true "
+)
+# The thread, if it is as expected, and the lineage, held until this transaction has ended.
+_STANDS = (
+    "held AS (SELECT t.no, t.lineage FROM wf.thread t JOIN wf.lineage l ON l.no = t.lineage "
+    "WHERE t.no = %s AND t.epoch = %s AND l.epoch = %s FOR NO KEY UPDATE OF t FOR SHARE OF l), "
+    "good AS (SELECT held.no, held.lineage FROM held LEFT JOIN LATERAL (SELECT r.seq, coalesce(r.seal, r.id) "
+    "FROM wf.record r WHERE r.thread = held.no ORDER BY r.seq DESC LIMIT 1) last "
+    "ON true WHERE coalesce(last.seq, 0) = %s AND last.coalesce IS NOT DISTINCT FROM %s)"
 )
 _SET_RECORD = ", ".join(f"{name} = excluded.{name}" for name in RECORD.split(", ")[1:])
 _OBJECT_NAMES = (*OBJECT.split(", ")[1:], "lookup")
@@ -57,7 +65,7 @@ class Rewrites:
         source, key = tail.row, self._name_key(name)
         number = source.number or 0
         statement = (
-            f"WITH {STANDS.format('')}, "
+            f"WITH {_STANDS}, "
             "lives AS (INSERT INTO wf.life (name_key, life) SELECT %s, %s FROM good), "
             "made AS (INSERT INTO wf.thread (name, name_key, life, lineage, epoch, current, nested, created) "
             "SELECT %s, %s, %s, lineage, 0, %s, %s, %s FROM good RETURNING no), "

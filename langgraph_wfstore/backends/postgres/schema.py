@@ -11,8 +11,8 @@ from ...errors import BackendUnavailableError, IntegrityError, StoreNotFoundErro
 if TYPE_CHECKING:
     from psycopg import Connection
 
-VERSION = 1
-_MIGRATIONS = {1: "schema.sql"}  # per version the script that leads to it from the one before
+VERSION = 2
+_MIGRATIONS = {1: "schema.sql", 2: "schema-2.sql"}  # per version the script that leads to it from the one before
 _LONGEST = 63  # bytes of a name in PostgreSQL
 
 
@@ -82,8 +82,10 @@ def made_ready(db: Connection[Any], sql: Sql, read_only: bool, place: str) -> by
     version = _version(db, sql, place)
     if version < VERSION:
         if read_only:
+            there = f"a store of version {version}" if version else "no store"
             raise StoreNotFoundError(
-                f"{place} has no store of version {VERSION} in schema {sql.schema!r}, and read_only makes none"
+                f"{place} has {there} in schema {sql.schema!r}, and read_only makes none of version {VERSION}; open it "
+                "without read_only once, or run what `python -m langgraph_wfstore.backends.postgres` prints"
             )
         _migrate(db, sql, place)
     found = db.execute(sql("SELECT value FROM wf.store WHERE name = 'secret'"), binary=True).fetchone()
