@@ -22,16 +22,19 @@ _WORDS = [f"word{number:x}" for number in range(5000)]
 
 
 def fill(place: str, mib: int, kib: int) -> None:
-    """A thread of documents of `kib` KiB, one more in the list with each checkpoint."""
+    """A thread of documents of `kib` KiB, one more with each checkpoint, in lists of at most 64."""
     rng = random.Random(1)
     config: Any = {"configurable": {"thread_id": "large", "checkpoint_ns": ""}}
-    documents: list[str] = []
+    lists: dict[str, list[str]] = {}
+    versions: dict[str, int] = {}
     with WfStoreSaver(place, synchronous="normal") as saver:
         for number in range(mib * 1024 // kib):
-            documents.append(" ".join(rng.choices(_WORDS, k=kib * 1024 // 8)))
-            new = {"documents": number + 1}
-            checkpoint = {**empty_checkpoint(), "channel_values": {"documents": documents}, "channel_versions": new}
-            config = saver.put(config, checkpoint, {"source": "loop", "step": number, "parents": {}}, new)
+            name = f"documents {number // 64}"
+            lists.setdefault(name, []).append(" ".join(rng.choices(_WORDS, k=kib * 1024 // 8)))
+            versions[name] = number + 1
+            checkpoint = {**empty_checkpoint(), "channel_values": dict(lists), "channel_versions": dict(versions)}
+            metadata: Any = {"source": "loop", "step": number, "parents": {}}
+            config = saver.put(config, checkpoint, metadata, {name: versions[name]})
 
 
 def do(what: str, place: str, file: str) -> None:
