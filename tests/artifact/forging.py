@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from by_hand import KINDS, Contents, canonical
+from by_hand import KINDS, Contents, canonical, contents
+
+from langgraph_wfstore.backends.base import LIST, MAP, OBJECT, SKELETON, Backend, ObjectRow, RecordRow
+from langgraph_wfstore.store import WfStore
+from langgraph_wfstore.values.content import Content
+from langgraph_wfstore.values.lists import FLAG_BITS, items_of, list_id
+from langgraph_wfstore.values.objects import map_id, nonce_for, object_id
+from langgraph_wfstore.values.reading import map_numbers
 
 Body = dict[str, Any]
+Other = Callable[[ObjectRow], tuple[str, bytes] | None]
 
 
 def digest(kind: str, *parts: bytes) -> str:
@@ -79,3 +89,66 @@ def _replaced(value: Any, new: dict[str, str]) -> Any:
     if isinstance(value, list):
         return [_replaced(item, new) for item in value]
     return new.get(value, value) if isinstance(value, str) else value
+
+
+def with_other_content(store: WfStore, thread_id: str, other: Other) -> Contents:
+    """A thread with other bytes in some of its objects; all ids, seals and statements are made anew.
+
+    Args:
+        other: gets each object, and gives another type tag and other bytes for it; None leaves it as it is.
+    """
+    tail = store.backend.find(thread_id.encode())
+    assert tail is not None
+    rows = list(store.backend.all_objects(tail.row.lineage or 0))
+    changed = _Renamed(rows, tail.row.secret, other)
+    ids = {f"sha256:{row.id.hex()}": f"sha256:{new.id.hex()}" for row, new in zip(rows, changed.rows, strict=True)}
+    return forge(contents(_Changed(store.backend, changed.rows, ids), thread_id), lambda *_: None)  # type: ignore[arg-type]
+
+
+class _Renamed:
+    """Objects with other content; the ids of lists and maps follow, the numbers stay."""
+
+    def __init__(self, rows: list[ObjectRow], secret: bytes, other: Other) -> None:
+        content = Content({row.number: row for row in rows})
+        self.rows: list[ObjectRow] = []
+        ids: dict[int, bytes] = {}
+        for row in rows:
+            new = row
+            if row.form == OBJECT and (found := other(row)) is not None:
+                key = hashlib.sha256(found[1]).digest()
+                name = object_id(found[0], nonce_for(secret, key), key)
+                new = ObjectRow(row.number, name, OBJECT, found[0], None, found[1])
+            elif row.form == LIST:
+                numbers = content.items[row.number]
+                names = [ids[number >> FLAG_BITS] for number in numbers]
+                new = row._replace(id=list_id(items_of(names, numbers)))
+            elif row.form == MAP:
+                shell, holes = map_numbers(row.data)
+                new = row._replace(id=map_id(ids[shell], [(at, ids[number]) for at, number in holes]))
+            ids[row.number] = new.id
+            self.rows.append(new)
+
+
+@dataclass
+class _Changed:
+    """As much of a store as `contents` reads, with other objects, and records that name them."""
+
+    inner: Backend
+    rows: list[ObjectRow]
+    ids: dict[str, str]
+
+    @property
+    def backend(self) -> _Changed:
+        return self
+
+    def find(self, name: bytes) -> Any:
+        return self.inner.find(name)
+
+    def all_objects(self, lineage: int) -> list[ObjectRow]:
+        return self.rows
+
+    def records(self, number: int, after: int, limit: int) -> list[RecordRow]:
+        return [
+            row if row.state == SKELETON else row._replace(body=canonical(_replaced(json.loads(row.body), self.ids)))
+            for row in self.inner.records(number, after, limit)
+        ]
