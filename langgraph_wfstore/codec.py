@@ -293,7 +293,7 @@ def filled(shell: Any, holes: Sequence[tuple[int, Any]]) -> dict[Any, Any]:
     """
     if not isinstance(shell, dict):
         raise DecodeError(
-            f"found a {type(shell).__qualname__} where only a dict may be: {WRONG}, or open the store "
+            f"found a value of type {type(shell).__qualname__} where only a dict may be: {WRONG}, or open the store "
             "with the serde that wrote it"
         )
     keys = list(shell)

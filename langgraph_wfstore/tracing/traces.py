@@ -121,7 +121,7 @@ class Traces:
         if not isinstance(sends, list | tuple):
             raise DecodeError(
                 f"thread {self.thread_id!r}, checkpoint {record.checkpoint_id!r}, channel {TASKS!r}: found a "
-                f"{type(sends).__qualname__} where only a list may be: {WRONG}"
+                f"value of type {type(sends).__qualname__} where only a list may be: {WRONG}"
             )
         sent = sends[record.send] if record.send is not None and 0 <= record.send < len(sends) else None
         return getattr(sent, "arg", sent)

@@ -379,7 +379,7 @@ def checked_dict(value: Any) -> dict[Any, Any]:
     """A value that every writer makes a dict; DecodeError if it is none."""
     if not isinstance(value, Mapping):
         raise DecodeError(
-            f"found a {type(value).__qualname__} where only a dict may be: {WRONG}, or open the store with the serde "
-            "that wrote it"
+            f"found a value of type {type(value).__qualname__} where only a dict may be: {WRONG}, or open the "
+            "store with the serde that wrote it"
         )
     return dict(value)
