@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import zlib
 from collections.abc import Callable
@@ -116,7 +117,10 @@ def read(tmp_path):
                     saver.store.import_artifact(path)
                 return None
             saver.store.import_artifact(path)
-            return read_everything(saver, THREAD, tmp_path)
+            found = read_everything(saver, THREAD, tmp_path)
+            with contextlib.suppress(DecodeError):  # it reads what stands in metadata
+                saver.store.prune([THREAD])
+            return found
 
     return attempt
 
