@@ -15,6 +15,8 @@ Json: TypeAlias = bool | int | str | list["Json"] | dict[str, "Json"] | None
 Version: TypeAlias = int | str | float
 
 LARGEST_INTEGER = 2**53 - 1
+MOST_DIGITS = 1000  # of an integer beyond 53 bits; Python writes and reads none of more than 4300 by itself
+_TOO_LARGE = 10**MOST_DIGITS
 _PREFIX = b"wfstore/1 "
 _LENGTHS = [size.to_bytes(8, "big") for size in range(1024)]
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
@@ -105,19 +107,39 @@ def text(value: str) -> Json:
 
 
 def from_text(value: Json) -> str:
-    """The text behind `text`."""
+    """The text behind `text`; ValueError or KeyError for what is not the one encoding of a text."""
     if isinstance(value, dict):
         ((form, data),) = value.items()
-        return bytes.fromhex(str(data)).decode({"u8": "utf-8", "u16": "utf-16-be"}[form], "surrogatepass")
+        found = bytes.fromhex(str(data)).decode({"u8": "utf-8", "u16": "utf-16-be"}[form], "surrogatepass")
+        if text(found) != value:
+            raise ValueError(f"not the encoding of its text: {value!r:.100}")
+        return found
     if not isinstance(value, str):
         raise ValueError(f"not a text: {value!r}")
+    return value
+
+
+def write_large(value: int) -> str:
+    """An integer beyond 53 bits in decimal; TypeError if it has more than `MOST_DIGITS` digits."""
+    if abs(value) >= _TOO_LARGE:
+        raise TypeError(f"an integer of more than {MOST_DIGITS} digits cannot be stored")
+    return str(value)
+
+
+def read_large(decimal: Json) -> int:
+    """The integer behind `write_large`; ValueError for anything else."""
+    if not isinstance(decimal, str) or len(decimal) > MOST_DIGITS + 1:
+        raise ValueError(f"not an integer of at most {MOST_DIGITS} digits: {decimal!r:.100}")
+    value = int(decimal)
+    if str(value) != decimal or abs(value) <= LARGEST_INTEGER or abs(value) >= _TOO_LARGE:
+        raise ValueError(f"not an integer beyond 53 bits: {decimal!r:.100}")
     return value
 
 
 def version(value: Version) -> Json:
     """A channel version: an integer, a text, `{"i": decimal}` beyond 53 bits, `{"f": repr}` for a float."""
     if isinstance(value, int) and type(value) is int:
-        return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else {"i": str(value)}
+        return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else {"i": write_large(value)}
     if isinstance(value, str) and type(value) is str:
         return text(value)
     if type(value) is float:
@@ -130,7 +152,7 @@ def from_version(value: Json) -> Version:
     if isinstance(value, dict):
         if "f" in value:
             return float(str(value["f"]))
-        return int(str(value["i"])) if "i" in value else from_text(value)
+        return read_large(value["i"]) if "i" in value else from_text(value)
     if type(value) is int or isinstance(value, str):
         return value
     raise ValueError(f"not a channel version: {value!r}")

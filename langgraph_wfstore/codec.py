@@ -26,6 +26,7 @@ ELEMENT, CHUNK, PACK = 0, 1, 2
 SMALL_ELEMENT = 64  # bytes; smaller elements that are no messages share a pack
 SMALL_LIST = 256  # bytes of all elements; a smaller list is one object, but for several that stand alone
 PACK_TAG, CHUNK_TAG = "pack", "chunk/"
+WRONG = "whoever wrote it did it wrong, and no other value is affected; import the thread anew from where it came from"
 _FLAT = frozenset({int, float, bool, type(None), str})
 _SHORT_TEXT = 48  # characters; lists of scalars and short texts are one run of bytes
 # A chunk ends where the content says so: after 256 to 4096 bytes, behind three bytes below 32.
@@ -244,7 +245,7 @@ class Codec:
             pieces = [get(name, number >> FLAG_BITS) for name, number in zip(names, numbers, strict=True)]
             for piece in pieces:
                 if type(piece) is Masked:
-                    return [*self.decode(piece)]  # what is left of the others says nothing without it
+                    return self._left(piece)  # what is left of the others says nothing without it
             whole = Leaf(pieces[0].tag.removeprefix(CHUNK_TAG), b"".join(p.data for p in pieces), b"")
             run = self.decode(whole)
             if type(run) is not list:
@@ -269,19 +270,38 @@ class Codec:
 
     def unpacked(self, leaf: Leaf) -> list[Any]:
         """The elements of a pack, or what stands in their place."""
-        if type(leaf) is Masked:
-            return [*self.decode(leaf)]
-        return [self.decode(element) for element in unpack(leaf.data)]
+        return self._left(leaf) if type(leaf) is Masked else [*map(self.decode, unpack(leaf.data))]
+
+    def _left(self, leaf: Masked) -> list[Any]:
+        """What stands in the place of several elements; of a mask that speaks of one value only, that one."""
+        found = self.decode(leaf)
+        return [*found] if type(found) in (list, tuple) else [found]
 
     def decode_map(self, shell: Leaf, holes: Sequence[tuple[int, list[Any]]]) -> Any:
         """A dict from its shell and the lists that belong into it, or what stands in its place."""
         value = self.decode(shell)
         if type(shell) is Masked and "fields" not in read_mask(shell.data):
             return value
-        keys = list(value)
-        for position, items in holes:
-            value[keys[position]] = items
-        return value
+        return filled(value, holes)
+
+
+def filled(shell: Any, holes: Sequence[tuple[int, Any]]) -> dict[Any, Any]:
+    """A dict from its decoded shell and what belongs to its keys, by their positions.
+
+    Raises:
+        DecodeError: the shell is no dict, or has no such key.
+    """
+    if not isinstance(shell, dict):
+        raise DecodeError(
+            f"found a value of type {type(shell).__qualname__} where only a dict may be: {WRONG}, or open the store "
+            "with the serde that wrote it"
+        )
+    keys = list(shell)
+    for position, value in holes:
+        if position >= len(keys):
+            raise DecodeError(f"a list belongs to key {position} of a dict that has {len(keys)}: {WRONG}")
+        shell[keys[position]] = value
+    return shell
 
 
 def _unmasked(leaf: Masked) -> Any:
@@ -291,16 +311,21 @@ def _unmasked(leaf: Masked) -> Any:
 
 
 def unpack(data: bytes) -> list[Leaf]:
-    """The serialized elements of a pack; ValueError if it is damaged."""
+    """The serialized elements of a pack; DecodeError if it is none."""
     out = []
     at = 0
-    while at < len(data):
-        parts = []
-        for _ in range(2):
-            size, at = get_varint(data, at)
-            if at + size > len(data):
-                raise ValueError("a pack ends within an element")
-            parts.append(data[at : at + size])
-            at += size
-        out.append(Leaf(parts[0].decode(), parts[1], b""))
+    try:
+        while at < len(data):
+            parts = []
+            for _ in range(2):
+                size, at = get_varint(data, at)
+                if at + size > len(data):
+                    raise ValueError("it ends within an element")
+                parts.append(data[at : at + size])
+                at += size
+            out.append(Leaf(parts[0].decode(), parts[1], b""))
+    except ValueError as error:
+        raise DecodeError(
+            f"{len(data)} bytes that should be several small elements are none ({error}): {WRONG}"
+        ) from error
     return out

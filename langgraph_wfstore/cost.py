@@ -13,6 +13,7 @@ from .records import Usage
 from .tracing.infos import CallInfo, RunInfo, StepInfo
 from .tracing.traces import Trace
 
+_FIRST, _LAST = (datetime(year, 1, 2, tzinfo=UTC).timestamp() for year in (1, 9999))
 By = Literal["step", "node", "model", "tool", "run", "branch"]
 
 
@@ -208,9 +209,14 @@ class _Prices:
             return Item(call, None, name)
         if self._pricer is None:
             self._pricer = GenaiPrices()
-        at = datetime.fromtimestamp(call.started / 1e9, UTC)
+        at = moment(call.started)
         cost = self._pricer.price(call.usage, call.model, call.provider, at)
         return Item(call, cost, name if cost is None else None)
+
+
+def moment(time: int) -> datetime:
+    """A time in ns since 1970, UTC; of one that the calendar does not have the first or last that it has."""
+    return datetime.fromtimestamp(min(max(time / 1e9, _FIRST), _LAST), UTC)
 
 
 def _counted(calls: Sequence[CallInfo]) -> list[CallInfo]:
@@ -323,7 +329,7 @@ def _by_tool(calls: Sequence[CallInfo], steps: _Steps, runs: _Runs, places: Plac
 def _by_run(calls: Sequence[CallInfo], steps: _Steps, runs: _Runs, places: Places) -> Heading:
     def heading(call: CallInfo) -> tuple[str, str]:
         run = runs.get(call.run_id)
-        at = "" if run is None else datetime.fromtimestamp(run.started / 1e9, UTC).strftime(" %Y-%m-%d %H:%M:%S")
+        at = "" if run is None else moment(run.started).strftime(" %Y-%m-%d %H:%M:%S")
         return call.run_id, f"{call.run_id}{at}"
 
     return heading

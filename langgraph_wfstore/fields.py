@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from .canonical import LARGEST_INTEGER, Json, from_hex_id, from_text, hex_id, text
+from .canonical import LARGEST_INTEGER, Json, from_hex_id, from_text, hex_id, read_large, text, write_large
 from .records import Ref
+
+_LONGEST_TIME = 30  # digits
 
 
 class Field(NamedTuple):
@@ -31,6 +34,14 @@ def read_ref(value: Json) -> Ref:
     return Ref("object", from_hex_id(str(value)))
 
 
+def read_dict_ref(value: Json) -> Ref:
+    """The reference behind `ref` where only a dict may stand."""
+    found = read_ref(value)
+    if found.form == "list":
+        raise ValueError("a list stands where only a dict may")
+    return found
+
+
 def rows(value: Json, width: int) -> list[list[Json]]:
     """The rows of a table of that width."""
     if not isinstance(value, list) or not all(isinstance(row, list) and len(row) == width for row in value):
@@ -45,22 +56,34 @@ def integer(value: Json) -> int:
     return value
 
 
+def natural(value: Json) -> int:
+    """An integer that is not below 0."""
+    if integer(value) < 0:
+        raise ValueError(f"below 0: {value!r}")
+    return integer(value)
+
+
+def ascending(names: Sequence[str]) -> bool:
+    """Whether names stand in the order of their code points, which is that of their UTF-8, each once."""
+    return all(one < other for one, other in pairwise(names))
+
+
 def _wide(value: int) -> Json:
-    return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else {"i": str(value)}
+    return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else {"i": write_large(value)}
 
 
 def _read_wide(value: Json) -> int:
     if isinstance(value, dict):
         ((form, decimal),) = value.items()
-        if form != "i" or str(int(str(decimal))) != decimal or abs(int(decimal)) <= LARGEST_INTEGER:
-            raise ValueError(f"not an integer beyond 53 bits: {value!r}")
-        return int(decimal)
+        if form != "i":
+            raise ValueError(f"not an integer: {value!r:.100}")
+        return read_large(decimal)
     return integer(value)
 
 
 def _read_time(value: Json) -> int:
-    if not isinstance(value, str) or str(int(value)) != value:
-        raise ValueError(f"not a time in ns: {value!r}")
+    if not isinstance(value, str) or len(value.removeprefix("-")) > _LONGEST_TIME or str(int(value)) != value:
+        raise ValueError(f"not a time in ns: {value!r:.100}")
     return int(value)
 
 
@@ -87,3 +110,4 @@ TIME = Field(str, _read_time)
 TRUE = Field(bool, _read_true)
 DIGEST = Field(hex_id, lambda value: from_hex_id(str(value)))
 REF = Field(ref, read_ref)
+DICT_REF = Field(ref, read_dict_ref)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
+from .arguments import checked_branch_name
 from .canonical import (
     LARGEST_INTEGER,
     Json,
@@ -20,7 +22,7 @@ from .canonical import (
     version,
 )
 from .errors import IntegrityError
-from .fields import integer, read_ref, ref, rows
+from .fields import ascending, integer, natural, read_dict_ref, read_ref, ref, rows
 from .records import (
     BranchRecord,
     Channel,
@@ -132,7 +134,7 @@ def branch_body(record: BranchRecord) -> bytes:
             "format": FORMAT_VERSION,
             "kind": "branch",
             "number": record.number,
-            "name": text(record.name),
+            "name": text(checked_branch_name(record.name)),
             "base": None if record.base is None else hex_id(record.base),
             "first": None if record.first is None else hex_id(record.first),
             "current": record.current,
@@ -143,7 +145,7 @@ def branch_body(record: BranchRecord) -> bytes:
 def label_body(record: LabelRecord) -> bytes:
     """The canonical bytes of a label record."""
     fields: dict[str, Json] = {"format": FORMAT_VERSION, "kind": "label", "number": record.number}
-    return encode({**fields, "name": None if record.name is None else text(record.name)})
+    return encode({**fields, "name": None if record.name is None else text(checked_branch_name(record.name))})
 
 
 def switch_body(record: SwitchRecord) -> bytes:
@@ -186,6 +188,18 @@ def body_of(record: Record) -> bytes:
     """The canonical bytes of a record of any kind."""
     body = _BODIES.get(type(record), trace_record_body)
     return body(record)
+
+
+def in_order(record: Record) -> bool:
+    """Whether what a body holds in ascending order stands so, each once: maps keyed by names, and writes."""
+    if isinstance(record, WriteRecord):
+        indexes = [write.idx for write in record.writes]
+        return all(one < other for one, other in pairwise(indexes))
+    if not isinstance(record, CheckpointRecord):
+        return True
+    seen = record.versions_seen
+    maps = ([channel.name for channel in record.channels], [node for node, _ in seen], [n for n, _ in record.parents])
+    return all(map(ascending, maps)) and all(ascending([name for name, _ in versions]) for _, versions in seen)
 
 
 def removed_digest(removed: Iterable[tuple[bytes, int, int, bytes]]) -> bytes:
@@ -289,8 +303,8 @@ def _read_checkpoint(f: dict[str, Json]) -> CheckpointRecord:
         updated_channels=tuple(from_text(c) for c in updated) if isinstance(updated, list) else None,
         v=integer(f["v"]),
         ts=from_text(f["ts"]),
-        metadata=read_ref(f["metadata"]),
-        extra=None if f["extra"] is None else read_ref(f["extra"]),
+        metadata=read_dict_ref(f["metadata"]),
+        extra=None if f["extra"] is None else read_dict_ref(f["extra"]),
         source=None if f["source"] is None else from_text(f["source"]),
         step=None if f["step"] is None else integer(f["step"]),
         run_id=None if f["run_id"] is None else from_text(f["run_id"]),
@@ -313,8 +327,8 @@ def _read_write(f: dict[str, Json]) -> WriteRecord:
 
 def _read_branch(f: dict[str, Json]) -> BranchRecord:
     return BranchRecord(
-        number=integer(f["number"]),
-        name=from_text(f["name"]),
+        number=natural(f["number"]),
+        name=checked_branch_name(from_text(f["name"])),
         base=None if f["base"] is None else from_hex_id(str(f["base"])),
         first=None if f["first"] is None else from_hex_id(str(f["first"])),
         current=bool(f["current"]),
@@ -322,18 +336,18 @@ def _read_branch(f: dict[str, Json]) -> BranchRecord:
 
 
 def _read_label(f: dict[str, Json]) -> LabelRecord:
-    return LabelRecord(integer(f["number"]), None if f["name"] is None else from_text(f["name"]))
+    return LabelRecord(natural(f["number"]), None if f["name"] is None else checked_branch_name(from_text(f["name"])))
 
 
 def _read_removal(f: dict[str, Json]) -> RemovalRecord:
     redacted = integer(f.get("redacted", 0))
     if redacted < 1 and "redacted" in f:
         raise ValueError("it counts redacted objects where there are none")
-    return RemovalRecord(from_text(f["reason"]), integer(f["removed"]), from_hex_id(str(f["digest"])), redacted)
+    return RemovalRecord(from_text(f["reason"]), natural(f["removed"]), from_hex_id(str(f["digest"])), redacted)
 
 
 def _read_switch(f: dict[str, Json]) -> SwitchRecord:
-    return SwitchRecord(integer(f["number"]), from_hex_id(str(f["checkpoint"])))
+    return SwitchRecord(natural(f["number"]), from_hex_id(str(f["checkpoint"])))
 
 
 def _read_merge(f: dict[str, Json]) -> MergeRecord:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from .canonical import Json, encode
-from .fields import DIGEST, INTEGER, INTEGERS, REF, TEXT, TEXTS, TIME, TRUE, Field
+from .fields import DICT_REF, DIGEST, INTEGER, INTEGERS, REF, TEXT, TEXTS, TIME, TRUE, Field
 from .records import CallRecord, EndRecord, Kind, Ref, RunRecord, StepRecord, Usage
 
 TraceRecord: TypeAlias = RunRecord | StepRecord | CallRecord | EndRecord
@@ -69,7 +69,7 @@ _FIELDS: dict[Kind, tuple[type[Any], dict[str, Field]]] = {
             "provider": TEXT,
             "model": TEXT,
             "tool_call_id": TEXT,
-            "parameters": REF,
+            "parameters": DICT_REF,
             "tools": REF,
             "input": REF,
             "content": DIGEST,

@@ -54,7 +54,13 @@ class Damaged(Exception):
 
 LARGEST = 2**53 - 1
 _DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
-_MOST_DIGITS = 4300  # Python writes no longer integers, and needs quadratic time to read them
+_MOST_DIGITS = 1000  # of an integer beyond 53 bits
+_LONGEST_TIME = 30  # digits
+_LONGEST_NAME = 255  # bytes of a branch's name
+_LONGEST_THREAD = 10_000  # bytes of a thread's id
+_RESERVED = "\0wfstore import "
+_DEEPEST_MASK = 64
+_STRIDE = 1 << 20  # of positions
 
 
 def canonical(value: Any) -> bytes:
@@ -234,11 +240,11 @@ FIELDS = {
     kind: {name: what for name, _, what in (key.partition(":") for key in keys.split())}
     for kind, keys in {
         "checkpoint": "namespace:text! checkpoint_id:text! parent_checkpoint_id:text? parent:digest? "
-        "channels:channels! versions_seen:seen! updated_channels:names? v:integer! ts:text! metadata:ref! extra:ref? "
+        "channels:channels! versions_seen:seen! updated_channels:names? v:integer! ts:text! metadata:dict! extra:dict? "
         "source:text? step:integer? run_id:text? parents:parents!",
         "write": "namespace:text! checkpoint_id:text! task_id:text! task_path:text! writes:writes!",
-        "branch": "base:digest? current:truth! first:digest? name:text! number:natural!",
-        "label": "name:text? number:positive!",
+        "branch": "base:digest? current:truth! first:digest? name:name! number:natural!",
+        "label": "name:name? number:positive!",
         "switch": "checkpoint:digest! number:natural!",
         "merge": "base:digest? checkpoint:digest! parent:digest!",
         "removal": "digest:digest! reason:text! redacted:natural0 removed:natural!",
@@ -248,7 +254,7 @@ FIELDS = {
         "path:text0 node:text0 task_id:text0 number:count0 attempt:count0 triggers:texts cached:flag send:count "
         "input:ref",
         "call": "call_id:text! run_id:text! seq:count0 started:time! type:text! step:text parent:text name:text0 "
-        "provider:text model:text tool_call_id:text parameters:ref tools:ref input:ref content:digest",
+        "provider:text model:text tool_call_id:text parameters:dict tools:ref input:ref content:digest",
         "end": "of:text! id:text! run_id:text! begin:digest! seq:count0 ended:time! status:text! output:ref "
         "content:digest error:error usage:usage cached:flag model:text response_id:text finish:texts first_token:time "
         "messages:texts tool_calls:texts interrupts:texts checkpoint_id:text unattributed:count0 flags:texts",
@@ -312,7 +318,9 @@ def check_version(value: Any) -> None:
 
 def _is_large(text: str) -> bool:
     """Whether this is an integer beyond 53 bits, in decimal."""
-    return bool(_DECIMAL.fullmatch(text)) and (len(text) > 17 or abs(int(text)) > LARGEST)
+    if len(text) > _MOST_DIGITS + 1 or not _DECIMAL.fullmatch(text) or len(text.lstrip("-")) > _MOST_DIGITS:
+        return False
+    return abs(int(text)) > LARGEST
 
 
 def _is_float(text: str) -> bool:
@@ -340,17 +348,32 @@ def _positive(value: Any) -> int:
     return _whole(value)
 
 
+def _branch_name(value: Any) -> str:
+    name = decode_text(value)
+    if not 1 <= len(utf8(name)) <= _LONGEST_NAME:
+        raise Damaged(f"the name of a branch has 1 to {_LONGEST_NAME} bytes, not {len(utf8(name))}")
+    return name
+
+
+def _dict(value: Any) -> tuple[int, bytes]:
+    """A reference to a value that is a dict."""
+    form, name = read_reference(value)
+    if form == LIST:
+        raise Damaged("a list where only a dict may be")
+    return form, name
+
+
 def _count(value: Any) -> int:
     if type(value) is int:
         return value
     form, text = _single(value)
-    if form != "i" or not isinstance(text, str) or len(text) > _MOST_DIGITS or not _is_large(text):
+    if form != "i" or not isinstance(text, str) or not _is_large(text):
         raise Damaged(f"no count: {_say(text)}")
     return int(text)
 
 
 def _time(value: Any) -> int:
-    if not isinstance(value, str) or len(value) > _MOST_DIGITS or not _DECIMAL.fullmatch(value):
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value) or len(value.lstrip("-")) > _LONGEST_TIME:
         raise Damaged(f"no time: {_say(value)}")
     return int(value)
 
@@ -437,6 +460,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "truth": _truth,
     "digest": read_digest,
     "ref": read_reference,
+    "dict": _dict,
+    "name": _branch_name,
     "error": _error,
     "usage": _usage,
     "channels": _channels,
@@ -453,14 +478,14 @@ def references_of(kind: str, fields: dict[str, Any]) -> list[tuple[int, bytes]]:
     elif kind == "write":
         found = [reference for _, reference, _ in fields["writes"]]
     else:
-        found = [fields.get(name) for name, what in FIELDS[kind].items() if what == "ref"]
+        found = [fields.get(name) for name, what in FIELDS[kind].items() if what in ("ref", "dict")]
     return [reference for reference in found if reference is not None]
 
 
 def check_mask(mask: Any, depth: int = 0) -> None:
     """Damaged if this is not what a redacted object leaves (section 8)."""
     known = {"type", "id", "tool_call_id", "tool_calls", "items", "fields", "counters"}
-    if depth > 100 or not isinstance(mask, dict) or "type" not in mask or mask.keys() - known:
+    if depth > _DEEPEST_MASK or not isinstance(mask, dict) or "type" not in mask or mask.keys() - known:
         raise Damaged("no mask")
     for name in ("type", "id", "tool_call_id"):
         decode_text(mask.get(name, ""))
@@ -649,6 +674,9 @@ class Thread:
             if record.place in self._places:
                 self.problem(record, "a second record of its checkpoint")
             self._places.setdefault(record.place, record)
+        highest = max((r.position for r in self._of("checkpoint") if r.position is not None), default=0)
+        if highest > _STRIDE * len(self.records):
+            self.problems.append(f"position {highest}: too large for {len(self.records)} records")
         for record in self._of("checkpoint"):
             parent = self._parent(record)
             self._parents[record.number] = [] if parent is None else [parent]
@@ -701,8 +729,9 @@ class Thread:
             else:
                 self.current = number
                 switched = self.by_id.get(record.facts["checkpoint"])
-                if switched is None or switched.kind != "checkpoint" or known is None:
-                    self.problem(record, "its checkpoint or branch is not there")
+                there = switched is not None and self._is_root(switched) and switched.number < record.number
+                if not there or known is None:
+                    self.problem(record, "its checkpoint or branch is not there before it")
         last: dict[int, Record] = {}
         for record in self._of("checkpoint"):
             if not record.facts["namespace"]:
@@ -865,6 +894,7 @@ class Objects:
         forms: OBJECT, LIST or MAP per id that a line says it has.
         own: the id that the last line says it has.
         redacted: of each redacted object its part of a removal's digest.
+        without_counters: ids of redacted and withheld objects that cannot be metadata, and of maps with such a shell.
     """
 
     def __init__(self, named: Iterable[tuple[int, bytes]]) -> None:
@@ -873,6 +903,7 @@ class Objects:
         self.own: bytes | None = None
         self.redacted: set[Part] = set()
         self.withheld = self.withheld_bytes = 0
+        self.without_counters: set[bytes] = set()
         self._digests: set[bytes] = set()
         self._order = Order(named, self.forms)
 
@@ -918,6 +949,7 @@ class Objects:
         own = read_digest(value["id"])
         if kind in ("redacted", "withheld"):
             check_mask(value["mask"])
+            self.without_counters |= set() if "counters" in value["mask"] else {own}
             if kind == "withheld":
                 self.withheld += 1
                 self.withheld_bytes += _natural(value["withheld"])
@@ -927,7 +959,7 @@ class Objects:
         if kind == "list":
             line, parts = self._list(value)
         elif kind == "map":
-            line, parts = self._map(value)
+            line, parts = self._map(own, value)
         else:
             line, parts = Line(OBJECT, self._object(kind, value)), []
         if line.id != own:
@@ -938,7 +970,9 @@ class Objects:
     def _object(kind: str, value: dict[str, Any]) -> bytes:
         if not isinstance(value["nonce"], str) or not re.fullmatch("[0-9a-f]{32}", value["nonce"]):
             raise Damaged("its nonce is not 16 bytes")
-        return object_id(decode_text(value["tag"]), bytes.fromhex(value["nonce"]), read_bytes(kind, value[kind]))
+        if not isinstance(value["tag"], str):
+            raise Damaged("its tag is no text without surrogates")
+        return object_id(value["tag"], bytes.fromhex(value["nonce"]), read_bytes(kind, value[kind]))
 
     def _named(self, number: Any, *forms: int | None) -> Line:
         """The line of a number, which is smaller than the own one."""
@@ -990,13 +1024,16 @@ class Objects:
             raise Damaged("its top names one line only")
         return Line(LIST, digest("list", tree.id, count.to_bytes(8, "big")), count=count), [top] if top else []
 
-    def _map(self, value: dict[str, Any]) -> tuple[Line, list[int]]:
+    def _map(self, own: bytes, value: dict[str, Any]) -> tuple[Line, list[int]]:
         shell = self._named(value["map"], OBJECT, REDACTED, WITHHELD)
         rows = _rows(value["lists"], 2)
         positions = [_natural(at) for at, _ in rows]
         if any(one >= other for one, other in zip(positions, positions[1:])):
             raise Damaged("its lists are not in order")
         lists = [self._named(number, LIST).id for _, number in rows]
+        if not lists:
+            raise Damaged("a map without lists")
+        self.without_counters |= {own} if shell.id in self.without_counters else set()
         return Line(MAP, map_id(shell.id, zip(positions, lists))), [value["map"], *(number for _, number in rows)]
 
 
@@ -1584,6 +1621,7 @@ class Artifact:
         self._thread = Thread(report.problems)
         self._named = Named()
         self._objects = Objects([])
+        self._metadata: dict[bytes, Record] = {}
         self._tree = Tree()
         self._stated_root: bytes | None = None
 
@@ -1654,6 +1692,8 @@ class Artifact:
             if not isinstance(found, dict):
                 raise Damaged("no object")
             self._report.thread = decode_text(found.get("thread"))
+            if len(utf8(self._report.thread)) > _LONGEST_THREAD or self._report.thread.startswith(_RESERVED):
+                self._problem("manifest.json", "thread is no id that a thread can have")
         except Damaged as error:
             self._problem("mimetype or manifest.json", error)
             return {}
@@ -1665,8 +1705,10 @@ class Artifact:
         for member, offset, line in self._json_lines("records"):
             record = Record(len(self._thread.records) + 1, "", b"", KEPT)
             try:
-                _, references = read_line(parse(line), record)
+                fields, references = read_line(parse(line), record)
                 self._named.add(record, references)
+                if "metadata" in fields:
+                    self._metadata.setdefault(fields["metadata"][1], record)
             except Damaged as error:
                 self._thread.problem(record, str(error))
             self._thread.add(record)
@@ -1689,6 +1731,9 @@ class Artifact:
                 self._problem(f"objects, line {len(self._objects.lines)}", error)
             if self._objects.own is not None:
                 index.append(index_line(self._objects.own, member, offset, len(line)))
+        for name, record in self._metadata.items():
+            if name in self._objects.without_counters:
+                self._thread.problem(record, "what stands in the place of its redacted metadata has no counters")
         self._report.problems += self._objects.finish()
         self._report.problems += self._named.missing(self._objects.forms)
         self._check_index("index/objects.txt", index)

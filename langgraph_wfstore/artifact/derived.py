@@ -15,6 +15,7 @@ from ..codec import ELEMENT, PACK, Codec, unpack
 from ..errors import DecodeError
 from ..format import read_record
 from ..records import CheckpointRecord
+from ..tracing.normal import tool_calls
 from ..values.elements import Leaf
 from ..values.lists import FLAG_BITS, FLAGS
 from ..values.masks import is_message
@@ -30,6 +31,7 @@ and objects do. They are what the last checkpoint of each branch holds.
 # Not what Python calls printable: that differs between its versions.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _READABLE = frozenset({"wf1", "null", "bytes"})
+_UNREADABLE = "(not readable with standard types)"
 
 
 def messages(
@@ -90,8 +92,7 @@ class _View:
             if isinstance(item, MaskLine):
                 yield item
             elif isinstance(item, ObjectLine) and flagged & FLAGS in (ELEMENT, PACK):
-                leaves = unpack(item.data) if flagged & FLAGS == PACK else [Leaf(item.tag, item.data, b"")]
-                yield from map(self._decoded, leaves)
+                yield from self._values(item, is_pack=flagged & FLAGS == PACK)
             else:
                 return  # a piece of a long list of scalars
 
@@ -103,13 +104,20 @@ class _View:
             for part in line.parts:
                 yield from self._leaves(part)
 
+    def _values(self, item: ObjectLine, *, is_pack: bool) -> list[Any]:
+        try:
+            leaves = unpack(item.data) if is_pack else [Leaf(item.tag, item.data, b"")]
+        except DecodeError:
+            return [_UNREADABLE]
+        return [*map(self._decoded, leaves)]
+
     def _decoded(self, leaf: Leaf) -> Any:
         if leaf.tag not in _READABLE:
             return f"(written by another serializer, with the tag {_shown(leaf.tag)})"
         try:
             return self._codec.decode(leaf)
         except DecodeError:
-            return "(not readable with standard types)"
+            return _UNREADABLE
 
 
 def _may_be_message(item: Any) -> bool:
@@ -125,8 +133,8 @@ def _said(item: Any) -> str:
         return _cut(item if isinstance(item, str) else _other(item))
     parts = [_heading(item), *map(_part, item.content if isinstance(item.content, list) else [item.content])]
     parts += [
-        f"-> {_shown(call['name'])}({_cut(_other(call['args']))}) id {_shown(call['id'])}"
-        for call in getattr(item, "tool_calls", None) or ()
+        f"-> {_shown(call.get('name'))}({_cut(_other(call.get('args')))}) id {_shown(call.get('id'))}"
+        for call in tool_calls(item)
     ]
     return "\n".join(part for part in parts if part)
 

@@ -19,6 +19,7 @@ from .lines import LeafLine, Line, NodeLine, RecordLine, ValueLine, read_record,
 from .manifest import Facts
 from .merkle import Tree
 from .opening import Limits, Opened
+from .order import Order
 from .record_rows import RecordRows
 from .source import pages
 from .staging import Batch, Ending, Staging
@@ -45,17 +46,10 @@ def import_artifact(
     limits = limits or Limits()
     with Opened(path, limits) as opened:
         manifest = opened.manifest
-        name = _own_id(manifest.thread_id) if thread_id is None else checked_thread_id(thread_id)
+        name = manifest.thread_id if thread_id is None else checked_thread_id(thread_id)
         read = _Reading(opened)
         bring(store, name, read.lines(), limits, manifest.records, manifest.root, read.check, progress)
     return name
-
-
-def _own_id(thread_id: str) -> str:
-    try:
-        return checked_thread_id(thread_id)
-    except ValueError as error:
-        raise ArtifactError(f"{error}. Nothing was imported: give thread_id=") from error
 
 
 class _Reading:
@@ -71,18 +65,19 @@ class _Reading:
     def lines(self) -> Iterator[Placed]:
         """Every line, each record behind the lines of the values that it names."""
         values = self._opened.lines("objects")
-        known: set[bytes] = set()
+        order = Order()
         for where, data in self._opened.lines("records"):
             self._records.add(len(data) + 1)
             line = read_record(data, where)
             record = None if line.state == SKELETON else read_body(line.kind, line.body)
-            wanted = set() if record is None else {ref.id for ref in refs_of(record)}.difference(known, line.missing)
-            while wanted:
-                place, value = self._value(values, where, min(wanted))
-                if not isinstance(value, LeafLine | NodeLine):
-                    known.add(value.id)
-                    wanted.discard(value.id)
-                yield place, value, None
+            for ref in () if record is None else refs_of(record):
+                if ref.id in order.known or ref.id in line.missing:
+                    continue
+                while ref.id not in order.known:
+                    place, value = self._value(values, where, ref.id)
+                    order.take(value)
+                    yield place, value, None
+                order.end(ref.id, place)
             yield where, line, record
         if (left := next(values, None)) is not None:
             raise ArtifactError(f"{left[0]} is of a value that no record names. Nothing was imported")

@@ -154,6 +154,8 @@ def read_record(data: bytes, where: str) -> RecordLine:
             seal=from_hex_id(_str(fields.pop("seal"))) if "seal" in fields else None,
             missing=tuple([from_hex_id(_str(name)) for name in fields.pop("missing", ())]),
         )
+        if write_record(line) != data:
+            raise ValueError("it is not written as it must be")
         if fields or (line.missing and state != HIDDEN) or kind is Kind.SEAL:
             raise ValueError(f"it has keys that mean nothing there: {sorted(fields)}, or a kind that is none")
     except _BROKEN as error:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from typing import Any, NamedTuple
 
+from ..arguments import checked_thread_id
 from ..backends.base import BranchRow
 from ..branching.branches import name_of
 from ..canonical import Json, check, decode, encode, from_hex_id, from_text, hex_id, text
@@ -110,7 +111,7 @@ def read_manifest(data: bytes) -> Manifest:
         if f["format"] != FORMAT_VERSION or f["kind"] != "artifact":
             raise ValueError(f"it is of kind {f['kind']!r:.40} and format {f['format']!r:.40}")
         found = Manifest(
-            thread_id=from_text(f["thread"]),
+            thread_id=checked_thread_id(from_text(f["thread"])),
             records=_count(f["records"]),
             counts={Kind(kind).value: _count(count) for kind, count in f["counts"].items()},
             sealed=_count(f["sealed"]),

@@ -23,10 +23,11 @@ from . import layout
 from .archive import MIMETYPE
 from .manifest import Member, read_manifest
 
-_SIGNATURE = re.compile(r"signatures/[A-Za-z0-9._-]{1,100}\.json")
+_SIGNATURE = re.compile(r"signatures/[A-Za-z0-9_-][A-Za-z0-9._-]{0,183}\.json")
 _TEXTS = ("index/records.txt", "index/objects.txt", "derived/messages.txt")
 _READ = 1 << 20
 _FIRST = 1 << 30  # bytes that any file may inflate to
+_SMALL = 1 << 20  # bytes of a README or a signature
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -56,7 +57,7 @@ class Limits:
 
     members: int = 100_000
     bytes: int = 64 << 30
-    ratio: int = 200
+    ratio: int = 100
     line: int = 256 << 20
     items: int = 10_000_000_000
     list_items: int = 20_000_000
@@ -125,6 +126,10 @@ class Opened:
             total += info.file_size
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise self._refusal(f"entry {info.filename!r:.100} has a method that no artifact has")
+            if info.file_size > _SMALL and (info.filename == "README.txt" or info.filename.startswith("signatures/")):
+                raise self._refusal(f"entry {info.filename!r:.100} has {info.file_size} bytes, {_SMALL} are allowed")
+        if infos[0].compress_type != zipfile.ZIP_STORED:
+            raise self._refusal("its mimetype is not stored as it is")
         packed = self._file.seek(0, 2)
         if total > min(self._limits.bytes, max(_FIRST, packed * self._limits.ratio)):
             raise self._refusal(f"it would have {total} bytes, of {packed}, which is more than the limits allow")
@@ -146,8 +151,8 @@ class Opened:
                 raise self._refusal("the lines of its members are not as many as its manifest says")
         if bad := [name for name in self.signatures if not _SIGNATURE.fullmatch(name)]:
             raise self._refusal(f"it has entries that no artifact has: {bad[0]!r:.100}")
-        if self.signatures != sorted(self.signatures):
-            raise self._refusal("its signatures are not in order")
+        if self.signatures != sorted(self.signatures) or [*self._infos][2 + len(infos) :] != self.signatures:
+            raise self._refusal("its signatures are not in order, or not behind everything else")
 
     def _whole(self, info: zipfile.ZipInfo) -> bytes:
         if info.file_size > 256 << 20:

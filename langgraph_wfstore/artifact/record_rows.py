@@ -124,6 +124,12 @@ class RecordRows:
 
     def _refs(self, line: RecordLine, record: Record, where: str) -> bytes:
         numbers = []
+        gone = set(line.missing)
+        if gone and line.missing != tuple(dict.fromkeys(ref.id for ref in refs_of(record) if ref.id in gone)):
+            raise ArtifactError(
+                f"{where} says that values are missing which it does not name, or not in their order. Nothing was "
+                "imported"
+            )
         for ref in refs_of(record):
             number = self._values.numbers.get(ref.id, 0)
             if bool(number) == (ref.id in line.missing):

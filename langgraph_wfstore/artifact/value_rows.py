@@ -48,6 +48,7 @@ class ValueRows:
         self._leaves: dict[int, tuple[int, ...]] = {}  # flagged object numbers
         self._nodes: dict[int, tuple[int, ...]] = {}
         self._used = bytearray(1)
+        self._trees: set[bytes] = set()  # digests of leaves and nodes
         self._bases: OrderedDict[int, StoredList] = OrderedDict()  # by the first item
         self._bases_size = 0
         self._lists: set[int] = set()  # lines
@@ -125,6 +126,9 @@ class ValueRows:
         self._part(digest("list-node", b"".join(map(self._id, line.parts))), level + 1, length)
 
     def _part(self, name: bytes, level: int, length: int) -> None:
+        if name in self._trees:
+            self._refuse("this part of a list has a line before it")
+        self._trees.add(name)
         self._levels[-1] = level
         self._lengths[-1] = length
         self._ids += name

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..backends.base import ObjectRow, RecordRow, ThreadRow
-from ..codec import CHUNK, PACK, unpack
+from ..codec import CHUNK, PACK, filled, unpack
 from ..errors import CheckpointNotFoundError, DecodeError, IntegrityError, ThreadNotFoundError, WfStoreError
 from ..records import CheckpointRecord, Ref
 from ..threads.lookup import load_needs
@@ -276,10 +276,7 @@ class Values:
         shell, holes = map_numbers(row.data)
         rows = self._fetch([shell, *(inner for _, inner in holes)])
         value = self._codec.decode(self._leaf(shell << FLAG_BITS))
-        keys = list(value)
-        for place, inner in holes:
-            value[keys[place]] = _Inner(Ref("list", rows[inner].id), inner)
-        return value  # type: ignore[no-any-return]  # a shell is a dict
+        return filled(value, [(place, _Inner(Ref("list", rows[inner].id), inner)) for place, inner in holes])
 
     def _same(self, old: Any, new: Any) -> bool:
         if isinstance(old, _Inner) or isinstance(new, _Inner):

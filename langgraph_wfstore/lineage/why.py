@@ -13,7 +13,7 @@ from ..records import CallRecord, EndRecord
 from ..redacted import is_redacted, redacted_key
 from ..threads.view import Entry
 from ..tracing.infos import TRUNCATED, CallInfo, RunInfo, StepInfo
-from ..tracing.normal import content_key, hash_of, message
+from ..tracing.normal import content_key, hash_of, message, tool_calls
 from ..values.masks import is_message
 from .evidence import Evidence
 from .items import Parts, Place
@@ -223,9 +223,9 @@ class _Why:
         """
         kind = str(getattr(item, "type", "message"))
         text = item.content if isinstance(item.content, str) else repr(item.content)
-        asked = [call.get("name") for call in getattr(item, "tool_calls", None) or ()]
+        asked = [call.get("name") for call in tool_calls(item)]
         facts = {"text": shortened(text) if text else None, "calls": ", ".join(map(str, asked)) or None}
-        own = getattr(item, "id", None)
+        own = _id(item)
         link = Link("message", own, f"{_MESSAGE_NAMES.get(kind, kind)} message", {**facts, "id": own})
 
         def because() -> Iterator[Link]:
@@ -243,8 +243,8 @@ class _Why:
 
     def _model_call_of(self, item: Any) -> list[Link]:
         """The model call that gave a message, by the message's id and content."""
-        own = getattr(item, "id", None)
-        ends = self._ended(link_to("message", own)) if type(own) is str else []
+        own = _id(item)
+        ends = self._ended(link_to("message", own)) if own is not None else []
         if not ends:
             return []
         keys = [content_key(item)]
@@ -349,7 +349,7 @@ class _Why:
     def _expect(self, given: list[Any]) -> None:
         """Read at once what these messages will be looked up by."""
         messages = [item for item in given if is_message(item)]
-        named = [("message", getattr(item, "id", None)) for item in messages]
+        named = [("message", _id(item)) for item in messages]
         named += [("tool", getattr(item, "tool_call_id", None)) for item in messages]
         self._evidence.expect(link_to(what, name) for what, name in named if type(name) is str)
 
@@ -359,7 +359,7 @@ class _Why:
         if not is_message(item):
             return Link("value", None, "prompt", {"text": shortened(repr(item))})
         if getattr(item, "type", "") == "system":
-            return Link("message", getattr(item, "id", None), "system message", {"text": shortened(str(item.content))})
+            return Link("message", _id(item), "system message", {"text": shortened(str(item.content))})
         return self._message(item, name, seen=True)
 
 
@@ -376,3 +376,9 @@ def _folded(shown: list[Link]) -> Iterator[Link]:
 def _is_left_out(value: Any) -> bool:
     """Whether something stands in the place of a value that was not stored."""
     return isinstance(value, dict) and set(value) == {TRUNCATED}
+
+
+def _id(message: Any) -> str | None:
+    """The id of a message; nothing checks what stands in it once it was made."""
+    own = getattr(message, "id", None)
+    return own if type(own) is str else None

@@ -113,8 +113,9 @@ class Values:
         row = self._content.rows[number]
         if row.form != OBJECT or row.tag.startswith(CHUNK_TAG):
             return []
-        leaves = unpack(row.data) if row.tag == PACK_TAG else [Leaf(row.tag, row.data, b"")]
-        return self._decoded(leaves, (number,))
+        if row.tag == PACK_TAG:
+            return self._decoded(lambda: unpack(row.data), (number,))
+        return self._decoded(lambda: [Leaf(row.tag, row.data, b"")], (number,))
 
     def run(self, items: Sequence[int]) -> list[Any]:
         """The list that these pieces make."""
@@ -122,13 +123,13 @@ class Values:
         if any(row.form != OBJECT for row in rows):
             return []  # a piece was redacted
         whole = Leaf(rows[0].tag.removeprefix(CHUNK_TAG), b"".join(row.data for row in rows), b"")
-        return self._decoded([whole], [row.number for row in rows])
+        return self._decoded(lambda: [whole], [row.number for row in rows])
 
-    def _decoded(self, leaves: Sequence[Leaf], numbers: Sequence[int]) -> list[Any]:
+    def _decoded(self, leaves: Callable[[], Sequence[Leaf]], numbers: Sequence[int]) -> list[Any]:
         from ..serde import Placeholder
 
         try:
-            found = [self._codec.decode(leaf) for leaf in leaves]
+            found = [self._codec.decode(leaf) for leaf in leaves()]
         except DecodeError:
             self.unread.update(numbers)
             return []

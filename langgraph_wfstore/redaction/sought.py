@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..redacted import is_redacted
-from ..tracing.normal import hash_of, message
+from ..tracing.normal import hash_of, message, tool_calls
 from ..values.masks import is_message
 from .parts import parts
 
@@ -81,11 +81,12 @@ class Sought:
 
     def _is_message(self, item: Any) -> bool:
         name = _id(item)
-        if name in self.ids or getattr(item, "tool_call_id", None) in self.tool_calls:
+        answers = getattr(item, "tool_call_id", None)
+        if name in self.ids or (isinstance(answers, str) and answers in self.tool_calls):
             self.met |= {name} if name is not None else set()
             return True
-        asked = getattr(item, "tool_calls", None)
-        if isinstance(asked, list) and any(call.get("id") in self.tool_calls for call in asked):
+        asked = [call.get("id") for call in tool_calls(item)]
+        if any(isinstance(own, str) and own in self.tool_calls for own in asked):
             return True
         if name is not None and not self._said_without_id:
             return False

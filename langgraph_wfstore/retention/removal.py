@@ -34,6 +34,7 @@ from ..threads.view import Entry, Made, entries_of, read_rows
 from ..threads.views import Views
 from ..values.content import Content
 from ..values.lists import pack_numbers, unpack_numbers
+from ..values.reading import checked_dict, named_place
 from .statement import REDACTION, redacted_parts, state, stated, statement
 from .sweep import sweep
 
@@ -211,9 +212,9 @@ def _delta_channels(views: Views, codec: Codec, whole: Whole, staying: Sequence[
         loaded = load_needs(view, views.backend, views.shelf, needs.values())
     found = {}
     for seq, (ref, _) in needs.items():
-        metadata = loaded.value(codec, ref)
-        counters = metadata.get("counters_since_delta_snapshot") if isinstance(metadata, dict) else None
-        found[seq] = sorted(counters) if isinstance(counters, dict) else []
+        with named_place(f"thread {view.thread_id!r}, metadata of record {seq}"):
+            counters = checked_dict(loaded.value(codec, ref)).get("counters_since_delta_snapshot")
+        found[seq] = sorted(name for name in counters if type(name) is str) if isinstance(counters, dict) else []
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..backends.base import RecordRow
 from ..codec import Codec
 from ..records import Ref, Write, WriteRecord
-from ..values.reading import Loaded, Need
+from ..values.reading import Loaded, Need, named_place
 from .lookup import latest, load_needs
 from .view import Entry, ThreadView, numbers_of
 from .views import Views
@@ -39,9 +39,12 @@ def delta_history(
         found = walked.get(channel)
         entry: dict[str, Any] = {"writes": []}
         if found is not None and loaded is not None:
-            entry["writes"] = [(r.task_id, w.channel, loaded.value(codec, w.value)) for r, w in reversed(found.writes)]
-            if found.seed is not None:
-                entry["seed"] = loaded.value(codec, found.seed)
+            with named_place(f"thread {thread_id!r}, history of channel {channel!r}"):
+                entry["writes"] = [
+                    (r.task_id, w.channel, loaded.value(codec, w.value)) for r, w in reversed(found.writes)
+                ]
+                if found.seed is not None:
+                    entry["seed"] = loaded.value(codec, found.seed)
         out[channel] = entry
     return out
 

@@ -49,9 +49,10 @@ def history(
         for outline in outlines:
             if older_than is not None and outline.record.checkpoint_id >= older_than:
                 continue
-            if wanted is not None and not wanted.accepts(loaded.value(codec, outline.record.metadata)):
+            stored = StoredCheckpoint(codec, thread_id, outline, loaded)
+            if wanted is not None and not wanted.accepts(stored.metadata):
                 continue
-            yield StoredCheckpoint(codec, thread_id, outline, loaded)
+            yield stored
             if left is not None:
                 left -= 1
                 if not left:

@@ -46,15 +46,22 @@ def hash_of(form: Any) -> bytes:
 def message(value: Any) -> dict[str, Any]:
     """The normal form of a message: role and parts."""
     kind = str(getattr(value, "type", "")).removesuffix("MessageChunk").lower()
-    role: str = getattr(value, "role", None) or _ROLES.get(kind, kind)
+    own = getattr(value, "role", None)
+    role = own if isinstance(own, str) and own else _ROLES.get(kind, kind)
     if role == "tool":
         return {"role": role, "parts": [{"type": "tool_call_response", "response": _response(value.content)}]}
     parts = _parts(value.content)
-    for call in getattr(value, "tool_calls", None) or ():
+    for call in tool_calls(value):
         parts.append({"type": "tool_call", "name": call.get("name"), "arguments": _plain(call.get("args"))})
-    for call in getattr(value, "invalid_tool_calls", None) or ():
+    for call in tool_calls(value, "invalid_tool_calls"):
         parts.append({"type": "tool_call", "name": call.get("name"), "arguments": _parsed(call.get("args") or "")})
     return {"role": role, "parts": parts}
+
+
+def tool_calls(value: Any, field: str = "tool_calls") -> list[Mapping[str, Any]]:
+    """The tool calls that a message asks for; nothing checks what stands in a message once it was made."""
+    found = getattr(value, field, None)
+    return [call for call in found if isinstance(call, Mapping)] if isinstance(found, list | tuple) else []
 
 
 def _is_message(value: Any) -> bool:
@@ -111,8 +118,10 @@ def _media(modality: str, block: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "file", "modality": modality, "file_id": block.get("file_id") or block.get("id")}
 
 
-def _parsed(text: str) -> Any:
-    """JSON that stands in a text as what it says, any other text as it is."""
+def _parsed(text: Any) -> Any:
+    """JSON that stands in a text as what it says, any other text as it is, and what is no text in the normal form."""
+    if not isinstance(text, str):
+        return _plain(text)
     if text[:1] in ("{", "["):
         try:
             return json.loads(text)

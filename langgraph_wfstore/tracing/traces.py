@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends.base import RecordRow
 from ..canonical import hex_id
-from ..errors import CallNotFoundError, IntegrityError, ThreadDeletedError
+from ..codec import WRONG
+from ..errors import CallNotFoundError, DecodeError, IntegrityError, ThreadDeletedError
 from ..records import CallRecord, EndRecord, Ref, RunRecord, StepRecord
 from ..threads.lookup import load_needs
 from ..threads.overtaken import changed_since
 from ..threads.view import numbers_of, read_rows, run_of
-from ..values.reading import Loaded
+from ..values.reading import Loaded, named_place
 from .infos import CallInfo, RunInfo, StepInfo
 
 if TYPE_CHECKING:
@@ -93,7 +94,12 @@ class Traces:
             except IntegrityError as error:
                 raise self._removed() if changed_since(backend, view.number, row) else error from None
 
-        return self._store.views.read(view, read).value(self._store.codec, ref)
+        loaded = self._store.views.read(view, read)
+        with named_place(self._place(row, record)):
+            return loaded.value(self._store.codec, ref)
+
+    def _place(self, row: RecordRow, record: Begin | EndRecord) -> str:
+        return f"thread {self.thread_id!r}, run {record.run_id!r}, record {hex_id(row.id)}"
 
     def _removed(self) -> ThreadDeletedError:
         return ThreadDeletedError(
@@ -112,7 +118,12 @@ class Traces:
         """What a `Send` gave a task."""
         state = self.state(record.checkpoint_id, record.namespace) or {}
         sends = state.get(TASKS) or ()
-        sent = sends[record.send] if record.send is not None and record.send < len(sends) else None
+        if not isinstance(sends, list | tuple):
+            raise DecodeError(
+                f"thread {self.thread_id!r}, checkpoint {record.checkpoint_id!r}, channel {TASKS!r}: found a "
+                f"value of type {type(sends).__qualname__} where only a list may be: {WRONG}"
+            )
+        sent = sends[record.send] if record.send is not None and 0 <= record.send < len(sends) else None
         return getattr(sent, "arg", sent)
 
     def read_state(self, record: StepRecord) -> Any:

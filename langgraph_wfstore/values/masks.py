@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..canonical import Json, check, decode, encode, from_text, text
+from ..canonical import LARGEST_INTEGER, Json, check, decode, encode, from_text, text
+from ..fields import rows
 
 COUNTERS = "counters_since_delta_snapshot"
 _DEEPEST = 8  # lists in lists, and dicts in them
@@ -17,6 +18,7 @@ _KNOWN = ("langchain_core.messages.", "langgraph.types.")
 _INTERRUPT = "langgraph.types.Interrupt"
 SNAPSHOT = "langgraph.checkpoint.serde.types._DeltaSnapshot"
 _KEYS = {"type", "id", "tool_call_id", "tool_calls", "items", "fields", "counters"}
+_DEEPEST_READ = 64  # masks in masks
 
 
 def mask_of(value: Any, names: Collection[str], depth: int = 0) -> dict[str, Json]:
@@ -52,7 +54,7 @@ def metadata_mask(metadata: Any) -> dict[str, Json]:
     counters = metadata.get(COUNTERS) if isinstance(metadata, Mapping) else None
     items = counters.items() if isinstance(counters, Mapping) else ()
     kept: list[Json] = [
-        [text(name), [count for count in counts if type(count) is int]]
+        [text(name), [count for count in counts if type(count) is int and abs(count) <= LARGEST_INTEGER]]
         for name, counts in items
         if isinstance(name, str) and isinstance(counts, list | tuple)
     ]
@@ -101,22 +103,29 @@ def read_mask(data: bytes) -> dict[str, Any]:
     return mask
 
 
-def _check(mask: Any) -> None:
-    if not isinstance(mask, dict) or "type" not in mask or not mask.keys() <= _KEYS:
-        raise ValueError("what stands in the place of a redacted object is no mask")
+def _check(mask: Any, depth: int = 0) -> None:
+    if depth > _DEEPEST_READ or not isinstance(mask, dict) or "type" not in mask or not mask.keys() <= _KEYS:
+        raise ValueError("what stands in the place of a redacted object is no mask, or one that is nested too deep")
     for name in ("type", "id", "tool_call_id"):
-        if name in mask:
-            from_text(mask[name])
-    for own in mask.get("tool_calls", ()):
+        from_text(mask.get(name, ""))
+    for own in _listed(mask, "tool_calls"):
         from_text(own)
-    for item in mask.get("items", ()):
-        _check(item)
-    for name, item in (*mask.get("fields", ()), *mask.get("counters", ())):
-        from_text(name)
-        if isinstance(item, dict):
-            _check(item)
-        elif not isinstance(item, list) or any(type(count) is not int for count in item):
+    for item in _listed(mask, "items"):
+        _check(item, depth + 1)
+    for key, item in rows(_listed(mask, "fields"), 2):
+        from_text(key)
+        _check(item, depth + 1)
+    for key, counts in rows(_listed(mask, "counters"), 2):
+        from_text(key)
+        if not isinstance(counts, list) or any(type(count) is not int for count in counts):
             raise ValueError("the counters in a mask are not integers")
+
+
+def _listed(mask: dict[str, Any], key: str) -> list[Any]:
+    found = mask.get(key, [])
+    if not isinstance(found, list):
+        raise ValueError(f"{key} in a mask are no array")
+    return found
 
 
 def kept_counters(mask: Mapping[str, Any]) -> dict[str, Any]:

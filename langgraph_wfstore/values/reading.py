@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from ..backends.base import LIST, MAP, OBJECT, REDACTED, Backend, ObjectRow
 from ..canonical import Version, from_text, hex_id
-from ..codec import Codec
+from ..codec import WRONG, Codec
 from ..errors import DecodeError, IntegrityError
 from ..format import refs_of
 from ..records import CheckpointRecord, Ref, Write, WriteRecord
@@ -330,7 +331,7 @@ class StoredCheckpoint:
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """LangGraph's metadata; of redacted ones what the record says, and what delta channels need."""
-        record, found = self.record, dict(self._read("metadata", self.record.metadata))
+        record, found = self.record, self._dict("metadata", self.record.metadata)
         if not self._loaded.masked(record.metadata):
             return found
         run_id = {} if record.run_id is None else {"run_id": record.run_id}
@@ -340,7 +341,7 @@ class StoredCheckpoint:
     def extra(self) -> dict[str, Any]:
         """What else the checkpoint holds."""
         ref = self.record.extra
-        return {} if ref is None or self._loaded.masked(ref) else dict(self._read("further keys", ref))
+        return {} if ref is None or self._loaded.masked(ref) else self._dict("further keys", ref)
 
     @cached_property
     def writes(self) -> list[tuple[str, str, Any]]:
@@ -353,8 +354,32 @@ class StoredCheckpoint:
         return {c.name: c.version for c in self.record.channels if c.version is not None}
 
     def _read(self, what: str, ref: Ref) -> Any:
-        try:
+        with named_place(self._place(what)):
             return self._loaded.value(self._codec, ref)
-        except DecodeError as error:
-            place = f"thread {self._thread!r}, checkpoint {self.record.checkpoint_id!r}, {what}"
-            raise DecodeError(f"{place}: {error}") from error
+
+    def _dict(self, what: str, ref: Ref) -> dict[Any, Any]:
+        found = self._read(what, ref)
+        with named_place(self._place(what)):
+            return checked_dict(found)
+
+    def _place(self, what: str) -> str:
+        return f"thread {self._thread!r}, checkpoint {self.record.checkpoint_id!r}, {what}"
+
+
+@contextmanager
+def named_place(place: str) -> Iterator[None]:
+    """What cannot be decoded meanwhile is named."""
+    try:
+        yield
+    except DecodeError as error:
+        raise DecodeError(f"{place}: {error}") from error
+
+
+def checked_dict(value: Any) -> dict[Any, Any]:
+    """A value that every writer makes a dict; DecodeError if it is none."""
+    if not isinstance(value, Mapping):
+        raise DecodeError(
+            f"found a value of type {type(value).__qualname__} where only a dict may be: {WRONG}, or open the "
+            "store with the serde that wrote it"
+        )
+    return dict(value)

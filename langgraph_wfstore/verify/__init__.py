@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..backends.base import CHECKPOINT, HIDDEN, KEPT, RUN, SKELETON, WRITE, Backend, RecordRow, Tail
 from ..canonical import check, from_hex_id, hex_id
 from ..errors import ThreadNotFoundError, WfStoreError
-from ..format import Record, body_of, read_record, read_skeleton, record_id, seal_id
+from ..format import Record, body_of, in_order, read_record, read_skeleton, record_id, seal_id
 from ..records import SealRecord
 from ..retention.statement import Part, stated, statement
 from ..threads.columns import columns_of
@@ -203,12 +203,16 @@ def _checked(row: RecordRow, findings: _Findings) -> Record | None:
         if row.state == SKELETON:
             _check_skeleton(row, findings)
             return None
+        if row.state == HIDDEN and row.kind not in (CHECKPOINT, WRITE):
+            findings.add(where, "only checkpoints and writes are hidden")
         check(row.body)
         if record_id(KINDS[row.kind], row.body) != row.id:
             findings.add(where, "its content does not match its id")
         record = read_record(KINDS[row.kind], row.body)
         if body_of(record) != row.body:
             findings.add(where, "it is not written as a record of its kind must be")
+        if not in_order(record):
+            findings.add(where, "what it holds is not in order")
         for name, expected in columns_of(record).items():
             if getattr(row, name) != expected or type(getattr(row, name)) is not type(expected):
                 findings.add(where, f"column {name} is {getattr(row, name)!r}, the record says {expected!r}")
@@ -220,8 +224,10 @@ def _checked(row: RecordRow, findings: _Findings) -> Record | None:
 
 def _check_skeleton(row: RecordRow, findings: _Findings) -> None:
     where = f"record {row.seq}"
-    namespace, checkpoint_id, _, _ = read_skeleton(row.body)
+    namespace, checkpoint_id, parent, deleted = read_skeleton(row.body)
     check(row.body)
+    if (row.kind in TRACES and (namespace or not deleted)) or (row.kind != CHECKPOINT and parent is not None):
+        findings.add(where, "what is left of a removed record is not what one of its kind leaves")
     if row.anchor != (None if row.kind >= RUN else anchor_of(namespace, checkpoint_id)):
         findings.add(where, "what is left of a removed record names another checkpoint than its anchor")
     if row.kind == CHECKPOINT and row.space != space_of(namespace):

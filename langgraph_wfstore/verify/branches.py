@@ -45,7 +45,7 @@ class BranchReplay:
             elif isinstance(record, LabelRecord):
                 self._label(f"record {row.seq}", record)
             elif isinstance(record, SwitchRecord):
-                self._switch(f"record {row.seq}", record)
+                self._switch(row, record)
             previous = row
         for _, entry in sorted(self._by_number.items()):
             self._check(entry)
@@ -79,10 +79,13 @@ class BranchReplay:
             name = b"" if record.name is None else utf8(record.name)
             self._rows[record.number] = known._replace(name=name)
 
-    def _switch(self, where: str, record: SwitchRecord) -> None:
+    def _switch(self, row: RecordRow, record: SwitchRecord) -> None:
         self._current = record.number
-        if record.checkpoint not in self._by_id:
-            self._add(where, f"the checkpoint that made branch {record.number} current is not there")
+        where, switched = f"record {row.seq}", self._by_id.get(record.checkpoint)
+        if record.number not in self._rows:
+            self._add(where, f"it makes branch {record.number} current, which no record before it started")
+        if switched is None or switched.seq not in self._by_number or switched.seq > row.seq:
+            self._add(where, f"the checkpoint that made branch {record.number} current is not there before it")
 
     def _check(self, entry: Entry) -> None:
         assert entry.row is not None

@@ -8,6 +8,7 @@ from ..backends.base import KEPT, LIST, MAP, OBJECT, REDACTED, SKELETON, Backend
 from ..canonical import hex_id
 from ..errors import WfStoreError
 from ..format import OF_OBJECT, refs_of
+from ..records import CheckpointRecord
 from ..retention.statement import Part
 from ..threads.view import Made
 from ..values.lists import apply_splice, base_of, list_id, unpack_numbers
@@ -90,7 +91,15 @@ def _named(made: Sequence[Made], rows: dict[int, ObjectRow], add: Add) -> set[in
                     add(f"record {row.seq}", f"its value {hex_id(ref.id)}, object {number}, is missing")
             elif found.id != ref.id or not of_form(found, ref):
                 add(f"record {row.seq}", f"object {number} is not its value {hex_id(ref.id)}")
+            elif isinstance(record, CheckpointRecord) and ref is record.metadata and _lacks_counters(found, rows):
+                add(f"record {row.seq}", "what stands in the place of its redacted metadata has no counters")
     return wanted
+
+
+def _lacks_counters(found: ObjectRow, rows: dict[int, ObjectRow]) -> bool:
+    """Whether these metadata were redacted, and nothing says any more what their delta channels are."""
+    shell = rows.get(map_numbers(found.data)[0]) if found.form == MAP else found
+    return shell is not None and shell.form == REDACTED and "counters" not in read_mask(shell.data)
 
 
 def _numbers(backend: Backend, thread: int) -> Iterator[int]:

@@ -77,7 +77,9 @@ def contents(store: WfStore, thread_id: str, withhold: Callable[[ObjectRow], boo
     tail = store.backend.find(thread_id.encode("utf-8", "surrogatepass"))
     assert tail is not None
     rows = store.backend.records(tail.row.number or 0, 0, 10**9)
-    objects = _Objects(store.backend.all_objects(tail.row.lineage or 0), tail.row.secret, withhold)
+    bodies = [json.loads(row.body) for row in rows if row.kind == 0 and row.state != SKELETON]
+    metadata = {_named({**body, "channels": [], "extra": None})[0].removeprefix("sha256:") for body in bodies}
+    objects = _Objects(store.backend.all_objects(tail.row.lineage or 0), tail.row.secret, withhold, metadata)
     missing: dict[int, list[str]] = {}
     for row in rows:
         for ref, number in zip(_references(row), unpack_numbers(row.refs), strict=True):
@@ -148,8 +150,11 @@ def _head(rows: list[RecordRow]) -> int | None:
 class _Objects:
     """The lines of the `objects` members; each value gets one when something names it first."""
 
-    def __init__(self, rows: Iterable[ObjectRow], secret: bytes, withhold: Callable[[ObjectRow], bool]) -> None:
+    def __init__(
+        self, rows: Iterable[ObjectRow], secret: bytes, withhold: Callable[[ObjectRow], bool], metadata: set[str]
+    ) -> None:
         self.lines: list[Json] = []
+        self._metadata = metadata
         self._secret = secret
         self._withhold = withhold
         self._rows = {row.number: row for row in rows}
@@ -171,12 +176,14 @@ class _Objects:
             line |= {"list": self._tree(items), "count": len(items)}
         elif row.form == MAP:
             shell, lists = map_numbers(row.data)
+            self._metadata |= {self._rows[shell].id.hex()} if name in self._metadata else set()
             line["map"] = self.place(self._rows[shell].id.hex())
             line["lists"] = [[at, self.place(self._rows[n].id.hex())] for at, n in lists]
         elif row.form == REDACTED:
             line["mask"] = json.loads(row.data)
         elif self._withhold(row):
-            line |= {"mask": {"type": "unknown"}, "withheld": len(row.data)}
+            counters = {"counters": []} if name in self._metadata else {}
+            line |= {"mask": {"type": "unknown", **counters}, "withheld": len(row.data)}
         else:
             line |= self._content(row)
         return self._add(name, line)

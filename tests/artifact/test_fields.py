@@ -66,7 +66,8 @@ def test_what_is_no_version(version):
 
 
 def test_versions_and_times_of_a_million_digits_cost_no_more_than_reading_them():
-    check_version({"i": "1" + "0" * 10**6})
+    with pytest.raises(Damaged):
+        check_version({"i": "1" + "0" * 10**6})
     for kind, field in (("run", {"started": "9" * 10**6}), ("run", {"seq": {"i": "9" * 10**6}})):
         with pytest.raises(Damaged):
             read_body(kind, {"format": 1, "kind": kind, "run_id": "r", "started": "1", **field})

@@ -68,7 +68,7 @@ FORGED = {
     "a value that is not there": ("agent", _set("checkpoint", "metadata", OTHER, 2), "is not there"),
     "a value of another form": (
         "agent",
-        _set("checkpoint", "metadata", lambda body, ids: {"list": body["metadata"]}, 2),
+        _set("write", "writes", lambda body, ids: [[*row[:2], {"list": row[2]}, row[3]] for row in body["writes"]], 2),
         "is no list",
     ),
     "a write that replaces what is not there": (
@@ -143,7 +143,7 @@ def test_positions(verified):
     made = some_threads.made("merged")
     places = [line for line in made.records if "position" in line]
     for line in places:
-        line["position"] *= 3
+        line["position"] //= 3
     assert found(made, verified) == []
     for line in (line for line in places[1:] if line.get("body", {}).get("parent")):
         old, line["position"] = line["position"], places[0]["position"] - 1

@@ -195,7 +195,7 @@ class TestObjects:
             if "tag" in line:
                 for key in {"tag", "nonce", "latin1", "base64"} & set(line):
                     del line[key]
-                line["mask"] = {"type": "unknown"}
+                line["mask"] = {"type": "unknown", "counters": []}
         assert verified(packed(made)).problems == ["removals: the last removal record states others"]
         for line in made.objects:
             line |= {"withheld": 1} if "mask" in line else {}

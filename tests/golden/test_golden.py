@@ -150,7 +150,7 @@ class TestVectors:
             fields = {name: _plain(value) for name, value in record._asdict().items()}
             assert {name: fields[name] for name in found} == found
             assert not [name for name in set(fields) - set(found) if fields[name] not in (None, 0, "", False, [])]
-            names = [name for name, what in rules.FIELDS[vector["kind"]].items() if what == "ref"]
+            names = [name for name, what in rules.FIELDS[vector["kind"]].items() if what in ("ref", "dict")]
             assert [_plain(ref) for ref in format.refs_of(record)] == [found[name] for name in names if name in found]
             assert set(trace.links_of(record)) == other.links_of(vector["kind"], found)
 
