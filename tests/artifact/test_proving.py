@@ -76,7 +76,7 @@ def test_a_changed_proof_proves_nothing(call, change):
 def test_of_a_removed_record_only_the_id_is_shown():
     """Nothing vouches for what a proof says besides: the record may be there, whole, and of another kind."""
     with WfStoreSaver(":memory:") as saver:
-        SAMPLES["pruned"](saver)
+        SAMPLES["of_deleted_run"](saver)
         thread = saver.store.thread(THREAD)
         names = [f"sha256:{name.hex()}" for name, state, *_ in records_of(saver.store) if state == SKELETON]
         whole = next(f"sha256:{name.hex()}" for name, state, *_ in records_of(saver.store) if not state)
