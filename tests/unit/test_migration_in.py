@@ -578,7 +578,7 @@ class TestSourcesAndTargets:
         with pytest.raises(WfStoreError, match="is a store"):
             migrate(store, tmp_path / "target.db")
         (tmp_path / "text.db").write_text("nothing of the kind " * 100)
-        with pytest.raises(WfStoreError, match="not a database"):
+        with pytest.raises(WfStoreError, match="is no SQLite file"):
             migrate(tmp_path / "text.db", tmp_path / "target.db")
         with pytest.raises(StoreNotFoundError, match="no such file"):
             migrate(tmp_path / "missing.db", tmp_path / "target.db")
