@@ -391,14 +391,18 @@ class WfStore:
         """Make a thread of an artifact: with all branches, pending writes, interrupts, runs, steps and calls.
 
         It has the same record ids, verifies, and resumes. The file is taken for hostile: nothing of it is used before
-        it was checked, and nothing is visible before the whole thread verified. If the thread is here already, with
-        all that the artifact has, nothing is done.
+        it was checked, and nothing is visible before the whole thread verified. If the thread is here already, by its
+        records, nothing is done.
 
         Args:
             path: of a file that `Thread.export` has written.
             thread_id: the thread's id here; None for the one that it had.
             limits: how large it may be.
             progress: called with how many records were read, and how many there are.
+
+        Returns:
+            the thread. Its `imported` says whether it was made or was here, and then how many values it lacks that the
+            artifact holds: content that was withheld, redacted or pruned here does not come back.
 
         Raises:
             ArtifactError: the file is no artifact, was changed, or exceeds the limits; nothing was imported.
@@ -408,7 +412,10 @@ class WfStore:
         """
         from .artifact.importing import import_artifact
 
-        return self.thread(import_artifact(self, path, thread_id, limits, progress))
+        report = import_artifact(self, path, thread_id, limits, progress)
+        thread = self.thread(report.thread_id)
+        thread.imported = report
+        return thread
 
     def copy_to(
         self,
@@ -427,11 +434,11 @@ class WfStore:
             progress: called with a thread's id, how many of its records are copied, and how many there are.
 
         Returns:
-            what was copied, was there, and was refused: a thread of which the other store has another state or another
-            thread, or which is damaged here.
+            what was copied, was there, perhaps without content that it has here, and was refused: a thread of which the
+            other store has another state or another thread, or which is damaged here.
 
         Raises:
-            WfStoreError: the other store is this one.
+            WfStoreError: the other store is this one, however it was opened.
         """
         from .artifact.copying import copy_to
 

@@ -36,6 +36,7 @@ from .tracing.traces import Traces
 from .values.reading import StoredCheckpoint
 
 if TYPE_CHECKING:
+    from .artifact.importing import ImportReport
     from .store import WfStore
 
 _T = TypeVar("_T")
@@ -77,11 +78,15 @@ class Thread:
     Args:
         store: the open store.
         thread_id: which thread.
+
+    Attributes:
+        imported: what `store.import_artifact` did; None if the handle is not from there.
     """
 
     def __init__(self, store: WfStore, thread_id: str) -> None:
         self.store = store
         self.thread_id = thread_id
+        self.imported: ImportReport | None = None
 
     def __repr__(self) -> str:
         return f"Thread({self.thread_id!r})"
@@ -400,7 +405,8 @@ class Thread:
         `wfstore_verify.py` checks it against the root that an artifact, a signature or a head statement gives.
 
         Args:
-            record_id: `sha256:...`; of a run, step or call its end is proven too, if it has ended.
+            record_id: `sha256:...`; of a run, step or call its end is proven too, if it has ended. Of one whose content
+                was removed only the id is proven.
             values: whether the values that the records name are part of it.
 
         Returns:

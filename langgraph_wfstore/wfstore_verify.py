@@ -2015,7 +2015,8 @@ class Proven:
 
     Attributes:
         index: its place, from 0, as the proof says.
-        removed: whether its content was removed, so that only its id was shown.
+        kind: what it is; "" if only its id was shown.
+        removed: whether only its id was shown: the proof says that its content was removed, which nothing vouches for.
         fields: what its body says.
         values: per value that it names and that is given its id, and its content as text.
     """
@@ -2107,7 +2108,8 @@ def _prove(document: dict[str, Any], report: Proof) -> None:
         except Damaged as error:
             report.problems.append(f"record {number} of the proof: {error}")
         removed = record.state == SKELETON
-        report.records.append(Proven(index, digest_text(record.id), record.kind, removed, fields))
+        kind = "" if removed else record.kind
+        report.records.append(Proven(index, digest_text(record.id), kind, removed, fields))
         references.append(found)
     if not report.records:
         report.problems.append("proof: it is about no record")
@@ -2239,9 +2241,10 @@ def describe_proof(proof: Proof) -> list[str]:
     said = [f"thread      {shown(proof.thread or '')!r}", f"root        {proof.root}"]
     names = ("checkpoint_id", "namespace", "run_id", "step_id", "call_id", "of", "id", "node", "type", "name", "model")
     for proven in proof.records:
-        said.append(f"record      {proven.index + 1} of {proof.size}: {proven.kind or 'unknown'} {proven.id}")
+        kind = "" if proven.removed else f"{proven.kind or 'unknown'} "
+        said.append(f"record      {proven.index + 1} of {proof.size}: {kind}{proven.id}")
         if proven.removed:
-            said.append("            its content was removed; only its id is in the tree")
+            said.append("            only that this id is in the tree is shown, not what record it is of or was")
         found = [(name, proven.fields[name]) for name in (*names, "status") if isinstance(proven.fields.get(name), str)]
         said += [f"  {name:<14}{shown(text)}" for name, text in found if text]
         for name, text in proven.values:
@@ -2250,10 +2253,13 @@ def describe_proof(proof: Proof) -> list[str]:
     said.append("This does not show:")
     said.append("- that the thread had this id, nor who made it; the root is one that you trust")
     said.append("- at which place the records stand, how many there are, or which of them was hidden or sealed")
+    if any(proven.removed for proven in proof.records):
+        said.append("- what the record was of which only the id is given, nor that its content was removed")
     return said
 
 
-def _verdict(ok: bool, problems: list[str], said: list[str], quiet: bool) -> int:
+def verdict(ok: bool, problems: list[str], said: list[str], quiet: bool) -> int:
+    """Print what was found, and the verdict; the exit code."""
     if not quiet:
         print("\n".join(said))
         for problem in problems[:_MOST_PROBLEMS]:
@@ -2312,7 +2318,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _USAGE
     expected = asked.expect_head is not None or asked.expect_root is not None
     said = describe(report) + not_shown(report, expected)
-    return _verdict(report.ok, report.problems, said, asked.quiet)
+    return verdict(report.ok, report.problems, said, asked.quiet)
 
 
 def _main_proof(asked: argparse.Namespace) -> int:
@@ -2321,7 +2327,7 @@ def _main_proof(asked: argparse.Namespace) -> int:
             "a proof is verified against --expect-root, a root that you have from elsewhere, and nothing else"
         )
     proof = verify_proof(Path(asked.file).read_bytes(), asked.expect_root)
-    return _verdict(proof.ok, proof.problems, describe_proof(proof), asked.quiet)
+    return verdict(proof.ok, proof.problems, describe_proof(proof), asked.quiet)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..backends.base import SKELETON, Stale, Tail
+from ..backends.base import SKELETON, Backend, Stale, Tail
+from ..counting import counted
 from ..errors import ThreadNotFoundError, WfStoreError
 from ..format import read_record
 from .exporting import settled, stands
-from .importing import Placed, bring, root_of
+from .importing import Brought, Placed, bring, root_of
 from .lines import RecordLine
 from .manifest import Facts
 from .opening import Limits
@@ -30,17 +32,25 @@ class CopyReport:
 
     Attributes:
         copied: ids of the threads that were copied.
-        present: of those that were there already, with all that they have here.
+        present: of those that were there already.
+        lacking: (id, how many) of those of them without content of so many values that they have here: it was withheld,
+            redacted or pruned there.
         refused: (id, why) of those that were not copied: there is another thread of that id, or it is damaged here.
     """
 
     copied: tuple[str, ...]
     present: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
+    lacking: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
-        said = f"{len(self.copied)} threads copied, {len(self.present)} were there already"
+        said = f"{counted(len(self.copied), 'thread')} copied, {len(self.present)} there already"
         lines = [f"{said}, {len(self.refused)} refused" if self.refused else said]
+        lines += [
+            f"{name}: there already, but without {counted(many, 'value')} withheld, redacted or pruned there. To "
+            "have them, delete the thread there and copy again"
+            for name, many in self.lacking
+        ]
         return "\n".join([*lines, *(f"{name}: {why}" for name, why in self.refused)])
 
 
@@ -48,14 +58,18 @@ def copy_to(
     source: WfStore, target: WfStore, thread_ids: Iterable[str] | None = None, progress: Progress | None = None
 ) -> CopyReport:
     """See `WfStore.copy_to`."""
-    if source.backend is target.backend:
-        raise WfStoreError("a store was to be copied to itself; store.copy_thread makes a copy under another thread id")
+    if _is_one(source.backend, target.backend):
+        raise WfStoreError(
+            "source and target are one store, so there is nothing to copy; nothing was written. Name another store, "
+            "or make a copy under another thread id with store.copy_thread"
+        )
     copied: list[str] = []
     present: list[str] = []
     refused: list[tuple[str, str]] = []
+    lacking: list[tuple[str, int]] = []
     for thread_id in source.thread_ids() if thread_ids is None else thread_ids:
         try:
-            new = _copy(source, target, thread_id, progress)
+            new, lacks = _copy(source, target, thread_id, progress)
         except ThreadNotFoundError as error:
             if thread_ids is not None:  # else it was deleted since it was listed
                 refused.append((thread_id, str(error)))
@@ -63,11 +77,31 @@ def copy_to(
             refused.append((thread_id, str(error)))
         else:
             (copied if new else present).append(thread_id)
-    return CopyReport(tuple(copied), tuple(present), tuple(refused))
+            lacking += [(thread_id, lacks)] if lacks else []
+    return CopyReport(tuple(copied), tuple(present), tuple(refused), tuple(lacking))
 
 
-def _copy(source: WfStore, target: WfStore, thread_id: str, progress: Progress | None) -> bool:
-    def attempt(tail: Tail) -> bool:
+def _is_one(source: Backend, target: Backend) -> bool:
+    """Whether both are one store, by whatever paths or URLs they were opened.
+
+    A store and a backup of its file have the same secret, so that this alone does not tell: what is set in one store is
+    seen in the other only if it is the same.
+    """
+    if source is target or source.store_secret != target.store_secret:
+        return source is target
+    name = f"is it one store: {secrets.token_hex(16)}"
+    target.set_setting(name, b"yes", None)
+    try:
+        return source.setting(name) is not None
+    finally:
+        target.set_setting(name, None, b"yes")
+
+
+def _copy(source: WfStore, target: WfStore, thread_id: str, progress: Progress | None) -> tuple[bool, int]:
+    def attempt(tail: Tail) -> tuple[bool, int]:
+        def lines() -> Iterator[Placed]:
+            return _placed(source, tail)
+
         def agrees(_: Facts) -> None:
             if not stands(source, tail):
                 raise Stale
@@ -77,7 +111,7 @@ def _copy(source: WfStore, target: WfStore, thread_id: str, progress: Progress |
                 progress(thread_id, done, of)
 
         root = root_of(source.backend, tail, tail.last)
-        return bring(target, thread_id, _placed(source, tail), _NO_LIMITS, tail.last, root, agrees, went)
+        return bring(target, thread_id, Brought(lines, lines, tail.last, root, agrees), _NO_LIMITS, went)
 
     return settled(source, thread_id, attempt, afterwards=False)
 

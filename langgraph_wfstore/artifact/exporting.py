@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..backends.base import SKELETON, Stale, Tail
 from ..canonical import hex_id
+from ..counting import counted
 from ..errors import BackendUnavailableError, IntegrityError, WfStoreError
 from ..format import read_record as read_body
 from ..redaction.selecting import Selection
@@ -65,12 +66,19 @@ class ExportReport:
     asked_to_withhold: bool = False
 
     def __str__(self) -> str:
-        said = f"{self.thread_id}: {self.records} records, {self.values} lines of values"
-        lines = [f"{said}, {self.bytes} bytes in {self.path}", f"identity {self.identity}", f"head {self.head}"]
+        values = counted(self.values, "line of values", "lines of values")
+        said = f"{self.thread_id}: {counted(self.records, 'record')}, {values}"
+        lines = [
+            f"{said}, {counted(self.bytes, 'byte')} in {self.path}",
+            f"identity {self.identity}",
+            f"head     {self.head or '(nothing is sealed)'}",
+            f"root     {self.root}",
+        ]
         if self.withheld or self.asked_to_withhold:
-            lines.append(f"withheld: {self.withheld} values, {self.withheld_bytes} bytes")
+            lines.append(f"withheld: {counted(self.withheld, 'value')}, {counted(self.withheld_bytes, 'byte')}")
         if self.unread:
-            lines.append(f"{self.unread} objects could not be looked into: they need classes that are not here")
+            unread = counted(self.unread, "object")
+            lines.append(f"{unread} could not be looked into: classes that they need are not here")
         return "\n".join(lines)
 
 
@@ -89,14 +97,16 @@ def export(
         raise WfStoreError(
             f"cannot export to {str(place)!r}: there is no directory {str(place.parent)!r}; make it first"
         )
+    if place.is_dir():
+        raise WfStoreError(f"cannot export to {str(place)!r}: it is a directory; name a file in it, such as thread.wfz")
     signer = None if sign_with is None else signer_of(sign_with)
-    selection = selection_of([redact] if isinstance(redact, str) or callable(redact) else [*redact])
+    selection = selection_of(redact)
     with contextlib.ExitStack() as stack:
 
         def write(tail: Tail) -> tuple[_Members, Withheld]:
             stack.close()  # of an attempt during which content was removed
             gone = withheld(store, thread_id, selection) if selection != Selection() else NOTHING
-            members = stack.enter_context(contextlib.closing(_Members(place.parent)))
+            members = stack.enter_context(contextlib.closing(_members_in(place)))
             members.fill(Source(store.backend, tail, gone.masks), progress)
             return members, gone
 
@@ -122,6 +132,16 @@ def export(
         signed=signer is not None,
         asked_to_withhold=selection != Selection(),
     )
+
+
+def _members_in(place: Path) -> _Members:
+    try:
+        return _Members(place.parent)
+    except OSError as error:
+        raise WfStoreError(
+            f"cannot export to {str(place)!r}: no file can be made in {str(place.parent)!r} "
+            f"({error.strerror or error}). Nothing was written; make the directory writable, or name another one"
+        ) from error
 
 
 class _Members:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ..arguments import checked_thread_id
-from ..backends.base import SKELETON, Backend, Tail
+from ..backends.base import REMOVAL, SKELETON, Backend, Tail
 from ..canonical import hex_id, utf8
+from ..counting import counted
 from ..errors import ArtifactError, BackendUnavailableError, ConflictError
 from ..format import Record, refs_of
 from ..format import read_record as read_body
 from ..records import BranchRecord
 from .archive import Places
-from .lines import LeafLine, Line, NodeLine, RecordLine, ValueLine, read_record, read_value
+from .lines import LeafLine, Line, NodeLine, ObjectLine, RecordLine, ValueLine, read_record, read_value
 from .manifest import Facts
 from .merkle import Tree
 from .opening import Limits, Opened
 from .order import Order
 from .record_rows import RecordRows
-from .source import pages
+from .source import Source, pages
 from .staging import Batch, Ending, Staging
 from .value_rows import ValueRows
 
@@ -29,6 +31,39 @@ if TYPE_CHECKING:
     from ..store import WfStore
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        thread_id: the thread's id here.
+        head: its last seal here; None if nothing of it is sealed.
+        records: how many records the artifact has.
+        new: whether the thread was made; False if it was there.
+        lacking: how many values the artifact holds whose content the thread that was there has not: it came from an
+            artifact that withheld them, or they were redacted or pruned here.
+    """
+
+    thread_id: str
+    head: str | None
+    records: int
+    new: bool
+    lacking: int = 0
+
+    def __str__(self) -> str:
+        said = f"imported, {counted(self.records, 'record')}" if self.new else "there already"
+        if not self.lacking:
+            return f"{self.thread_id}: {said}; head {self.head}"
+        return (
+            f"{self.thread_id}: there already, but without {counted(self.lacking, 'value')} that the file holds; head "
+            f"{self.head}\nNothing was imported. The content of these values was withheld, redacted or pruned here. To "
+            "have it, import the file under another id (--thread ID, or thread_id=), or delete the thread and import "
+            "again"
+        )
+
+
 Placed = tuple[str, Line, Record | None]
 """Where a line stands, the line, and of a record that was not removed what it says."""
 _RECORDS = 500  # of one batch
@@ -41,15 +76,17 @@ def import_artifact(
     thread_id: object = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
-) -> str:
-    """See `WfStore.import_artifact`; the id of the thread."""
+) -> ImportReport:
+    """See `WfStore.import_artifact`."""
     limits = limits or Limits()
     with Opened(path, limits) as opened:
         manifest = opened.manifest
         name = manifest.thread_id if thread_id is None else checked_thread_id(thread_id)
         read = _Reading(opened)
-        bring(store, name, read.lines(), limits, manifest.records, manifest.root, read.check, progress)
-    return name
+        brought = Brought(read.lines, lambda: _Reading(opened).lines(), manifest.records, manifest.root, read.check)
+        new, lacking = bring(store, name, brought, limits, progress)
+    head = store.views.tail(name).seal
+    return ImportReport(name, None if head is None else hex_id(head), manifest.records, new, lacking)
 
 
 class _Reading:
@@ -124,36 +161,42 @@ class _Reading:
         )
 
 
-def bring(
-    store: WfStore,
-    thread_id: str,
-    lines: Iterable[Placed],
-    limits: Limits,
-    records: int,
-    root: bytes,
-    agrees: Callable[[Facts], None],
-    progress: Progress | None = None,
-) -> bool:
-    """Make a thread of lines.
+class Brought(NamedTuple):
+    """A thread that comes from elsewhere.
 
-    Args:
-        lines: each record behind the lines of the values that it names.
+    Attributes:
+        lines: begins to give its lines, each record behind the lines of the values that it names.
+        again: the same, to look at what a thread that is there lacks.
         records, root: how many records there are, and the root over them.
         agrees: called with what was counted, before anything is visible; raises if it is not what it should be.
+    """
+
+    lines: Callable[[], Iterable[Placed]]
+    again: Callable[[], Iterable[Placed]]
+    records: int
+    root: bytes
+    agrees: Callable[[Facts], None]
+
+
+def bring(
+    store: WfStore, thread_id: str, brought: Brought, limits: Limits, progress: Progress | None = None
+) -> tuple[bool, int]:
+    """Make a thread.
 
     Returns:
-        whether it was made; False if it was there.
+        whether it was made; False if it was there. Then how many values it lacks that were to be brought.
 
     Raises:
         ConflictError: there is another thread of that id.
         ArtifactError, IntegrityError: the lines are not those of a sound thread; nothing is in the store.
     """
-    if is_there(store.backend, thread_id, records, root):
-        return False
+    there = _there(store.backend, thread_id, brought)
+    if there is not None:
+        return False, _lacking(store.backend, there, brought)
     values = ValueRows(limits)
     taken = RecordRows(values)
     with Staging(store.backend, utf8(thread_id), store.views.lineage_secret()) as staging:
-        for where, line, record in lines:
+        for where, line, record in brought.lines():
             if not isinstance(line, RecordLine):
                 taken.facts.value(line)
                 values.take(line, where)
@@ -162,18 +205,21 @@ def bring(
                 staging.add(_batch(taken, values))
             taken.take(line, record, where)
             if progress is not None:
-                progress(len(taken.facts.ids), records)
+                progress(len(taken.facts.ids), brought.records)
         values.finish()
         taken.finish()
-        agrees(taken.facts)
+        brought.agrees(taken.facts)
         head = taken.facts.head
         if values.withheld:
             taken.state_withheld()
         made = staging.publish(_batch(taken, values), _ending(taken.facts), head)
     store.views.forget(store.views.of(thread_id))
-    if not made and not is_there(store.backend, thread_id, records, root):
+    if made:
+        return True, 0
+    there = _there(store.backend, thread_id, brought)
+    if there is None:
         raise BackendUnavailableError(f"thread {thread_id!r} was made and deleted meanwhile; repeat the import")
-    return made
+    return False, _lacking(store.backend, there, brought)
 
 
 def _is_full(taken: RecordRows, values: ValueRows) -> bool:
@@ -193,22 +239,29 @@ def _ending(facts: Facts) -> Ending:
     return Ending(rows if len(rows) > 1 else [], facts.branches.current, facts.branches.nested)
 
 
-def is_there(backend: Backend, thread_id: str, records: int, root: bytes) -> bool:
-    """Whether a store has a thread of that id which begins with these records.
+def _there(backend: Backend, thread_id: str, brought: Brought) -> Tail | None:
+    """The thread of that id which begins with these records; None if there is no thread of that id.
 
     Raises:
-        ConflictError: it has a thread of that id which does not.
+        ConflictError: there is one which does not.
     """
     tail = backend.find(utf8(thread_id))
-    if tail is None:
-        return False
-    if tail.last >= records and root_of(backend, tail, records) == root:
-        return True
+    records = brought.records
+    if tail is None or (tail.last >= records and root_of(backend, tail, records) == brought.root):
+        return tail
     less = " It may be an earlier state of the same thread." if tail.last < records else ""
     raise ConflictError(
         f"thread {thread_id!r} is in the store with {tail.last} records, and does not begin with the {records} that "
         f"were to be imported.{less} Nothing was imported: give another thread_id, or delete the thread first"
     )
+
+
+def _lacking(backend: Backend, tail: Tail, brought: Brought) -> int:
+    """How many objects were to be brought whose content a stored thread of the same records has not."""
+    if not any(row.state or row.kind == REMOVAL for page in pages(backend, tail, tail.last) for row in page):
+        return 0
+    has = {line.id for line in Source(backend, tail).lines() if isinstance(line, ObjectLine)}
+    return sum(isinstance(line, ObjectLine) and line.id not in has for _, line, _ in brought.again())
 
 
 def root_of(backend: Backend, tail: Tail, records: int) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import IO, NamedTuple
 
 STORED, DEFLATED = 0, 8
+BEGIN = b"PK\3\4"  # of an entry, and so of an archive
 _WIDE, _WIDE_COUNT = 0xFFFFFFFF, 0xFFFF  # what is as large stands in a field of Zip64
 _VERSION, _VERSION_64 = 20, 45
 _UNIX = 3 << 8
@@ -41,7 +42,7 @@ class Entry(NamedTuple):
         extra = struct.pack("<2H2Q", 1, 16, *wide) if wide else b""
         name = self.name.encode("ascii")
         version = _VERSION_64 if extra else _VERSION
-        fixed = (b"PK\3\4", version, 0, self.method, 0, _DATE, self.crc, *sizes, len(name), len(extra))
+        fixed = (BEGIN, version, 0, self.method, 0, _DATE, self.crc, *sizes, len(name), len(extra))
         return _LOCAL.pack(*fixed) + name + extra
 
     def central(self) -> bytes:

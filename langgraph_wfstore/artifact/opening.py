@@ -63,6 +63,15 @@ class Limits:
     list_items: int = 20_000_000
 
 
+def looks_like_artifact(path: str | PathLike[str]) -> bool:
+    """Whether there is a file that begins as an artifact does; `Opened` says whether it is one."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(layout.BEGIN)) == layout.BEGIN
+    except (OSError, ValueError):  # a URL, say, or nothing: it is opened, and refused, as what it is
+        return False
+
+
 class Opened:
     """An open artifact whose archive, manifest and digests are checked. A context manager.
 
@@ -80,7 +89,10 @@ class Opened:
         try:
             self._file = self._path.open("rb")
         except OSError as error:
-            raise ArtifactError(f"the artifact {str(path)!r} cannot be opened: {error}") from error
+            raise ArtifactError(
+                f"the artifact {str(path)!r} cannot be opened: {error.strerror or error}. Nothing was imported; check "
+                "the path and its permissions"
+            ) from error
         try:
             self._check()
         except _BROKEN as error:

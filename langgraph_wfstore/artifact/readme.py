@@ -17,12 +17,17 @@ _TEXT = """This file is one thread of an agent: every state, step, model call an
   records/*.jsonl       the records, one in each line, in the order in which they were stored: states (checkpoint), what
                         tasks wrote (write), and runs, steps, calls and how they ended (run, step, call, end)
   objects/*.jsonl       the values that the records name by their ids: each line is an object with its bytes, or a list
-                        or a dict of others. The bytes of a text are under "latin1", as readable as they are
+                        or a dict of others. The bytes of a text are under "latin1", as readable as they are,
+                        or under "base64"
   index/*.txt           where each record and each value stands: id, number of the member, offset, length
   derived/messages.txt  the messages at the end of each branch, to be read. Derived: it proves nothing
   signatures/           if it was signed
 
 To find what a record names, search its id:   grep -h sha256:... objects/*.jsonl
+
+To see that a text is not in here, it is not enough to search for it as it is: search all members for it, and for its
+base64, of which there are three, by how many bytes are before it. In Python, langgraph_wfstore.artifact.searching.holds
+("FILE.wfz", "the text") does so.
 
 To check that nothing was changed since it was recorded: python3 wfstore_verify.py FILE.wfz, with a head or a root, or a
 signer's public key, that you have from elsewhere. The script is one file, needs nothing but Python, and comes with the

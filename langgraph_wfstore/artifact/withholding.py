@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..canonical import from_hex_id, hex_id
@@ -27,15 +27,19 @@ class Withheld(NamedTuple):
 NOTHING = Withheld({}, 0)
 
 
-def selection_of(selectors: Sequence[Selector]) -> Selection:
+def selection_of(asked: Selector | Iterable[Selector]) -> Selection:
     """What `redact=` asks for.
 
     Raises:
-        TypeError: something is neither a text nor a function.
+        TypeError: something is neither a text nor a function, nor several of these.
         WfStoreError: a text begins like a record id, and is none.
     """
+    if isinstance(asked, str) or callable(asked):
+        asked = [asked]
+    if isinstance(asked, bytes | bytearray | Mapping) or not isinstance(asked, Iterable):
+        raise _unknown(asked)
     channels, records, tests = set(), set(), []
-    for each in selectors:
+    for each in asked:
         if isinstance(each, str):
             if each.startswith("sha256:"):
                 records.add(_record_id(each))
@@ -44,12 +48,16 @@ def selection_of(selectors: Sequence[Selector]) -> Selection:
         elif callable(each):
             tests.append(each)
         else:
-            raise TypeError(
-                f"redact= takes names of channels, ids of records (sha256:...) and functions of one value, not "
-                f"{each!r:.100}"
-            )
+            raise _unknown(each)
     where = (lambda value: any(test(value) for test in tests)) if tests else None
     return Selection(frozenset(channels), where=where, records=frozenset(records))
+
+
+def _unknown(found: object) -> TypeError:
+    return TypeError(
+        "redact= takes the name of a channel, the id of a record (sha256:...), a function of one value, or a list of "
+        f"these, not {type(found).__name__}: {found!r:.100}. Nothing was exported"
+    )
 
 
 def _record_id(said: str) -> bytes:

@@ -38,6 +38,25 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
         from .memory import MemoryBackend
 
         return MemoryBackend()
+    from .sqlite import SqliteBackend
+
+    return SqliteBackend(_path(url), synchronous=synchronous, read_only=read_only)
+
+
+def sqlite_path(url: str) -> str | None:
+    """The path of the SQLite file that a URL means; None if it means another engine, or nothing.
+
+    Raises:
+        WfStoreError: it is of no known kind.
+    """
+    from .redis.url import SCHEMES
+
+    if url in (":memory:", "memory://") or url.startswith((*_POSTGRES, *SCHEMES)):
+        return None
+    return _path(url)
+
+
+def _path(url: str) -> str:
     if url.startswith("sqlite:///"):
         path = unquote(url.removeprefix("sqlite:///"))
     elif "://" in url or url.startswith("file:"):
@@ -51,9 +70,7 @@ def open_backend(url: Any, *, synchronous: str = "full", read_only: bool = False
         raise WfStoreError(f"{url!r} is not the path of a file; options in the URL are not read, pass them to open()")
     if not path:
         raise WfStoreError(f"{url!r} names no file; write a path such as agent.db, or sqlite:///agent.db")
-    from .sqlite import SqliteBackend
-
-    return SqliteBackend(path, synchronous=synchronous, read_only=read_only)
+    return path
 
 
 def _server(url: Any, synchronous: str, read_only: bool) -> Backend | None:

@@ -9,17 +9,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..counting import counted
 from ..errors import WfStoreError
 from ..migration import MigrationReport
-from .main import FAILED
+from .main import FAILED, exit_codes
 from .progress import ProgressLine
-
-EXIT_CODES = "exit codes: 0 all threads are there and equal, 1 some are not, 2 nothing could be done"
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options of both directions."""
-    parser.epilog = EXIT_CODES
+    parser.epilog = exit_codes("all threads are there and equal", "some are not", "nothing could be done")
     parser.add_argument("--thread", action="append", metavar="ID", help="only this thread; may be given more than once")
     parser.add_argument("--dry-run", action="store_true", help="try everything, say what would be put, write nothing")
     parser.add_argument(
@@ -51,8 +50,8 @@ def run_migration(given: argparse.Namespace, migrate: Callable[..., MigrationRep
     with ProgressLine("threads", quiet=given.quiet) as line:
 
         def progress(report: MigrationReport) -> None:
-            bad = f", {len(report.problems)} problems" if report.problems else ""
-            line.show(report.threads, report.total, f"{report.checkpoints} checkpoints{bad}")
+            bad = f", {counted(len(report.problems), 'problem')}" if report.problems else ""
+            line.show(report.threads, report.total, f"{counted(report.checkpoints, 'checkpoint')}{bad}")
 
         report = migrate(
             given.source,

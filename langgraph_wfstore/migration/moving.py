@@ -12,7 +12,7 @@ from ..arguments import checked_thread_id
 from ..errors import BackendUnavailableError, ConflictError, ThreadNotFoundError, WfStoreError
 from .comparing import Comparison
 from .reader import Reader
-from .states import Key, Node, Prepared, State, ancestors_first
+from .states import Key, Node, Prepared, Seen, State, ancestors_first
 
 _HELD = 8 << 20  # bytes of a thread's serialized states that are held from reading to comparing
 _TOLD = 3  # differences of a thread
@@ -33,8 +33,8 @@ class Writer(Protocol):
     def known(self, thread: str) -> Mapping[Key, bool]:
         """The checkpoints that it has of a thread, and whether they are shown: what was pruned is not."""
 
-    def prepare(self, state: State) -> Prepared:
-        """Make a state ready to be put; raises if it cannot be stored."""
+    def prepare(self, state: State, seen: Seen) -> Prepared:
+        """Make a state ready to be put, behind others whose objects were seen; raises if it cannot be stored."""
 
     def put(self, thread: str, prepared: Prepared, *, last: bool) -> None:
         """Put a checkpoint and its writes."""
@@ -118,6 +118,7 @@ class _OneThread:
         self._thread = thread
         self._moved = moved
         self._held: dict[Key, Prepared] = {}
+        self._seen = Seen()
 
     def run(self) -> None:
         latest = self._source.latest(self._thread)
@@ -149,14 +150,19 @@ class _OneThread:
         """Read and serialize everything, so that a thread that cannot be moved is not there by half."""
         held = 0
         for node in missing:
-            prepared = self._target.prepare(self._read(node))
+            prepared = self._prepared(node)
             held += prepared.size
             if held <= _HELD:
                 self._held[node.key] = prepared
+            else:
+                self._seen.growing = False
+
+    def _prepared(self, node: Node) -> Prepared:
+        return self._target.prepare(self._read(node), self._seen)
 
     def _put(self, missing: list[Node]) -> None:
         for node in missing:
-            prepared = self._held.get(node.key) or self._target.prepare(self._read(node))
+            prepared = self._held.get(node.key) or self._prepared(node)
             self._into.put(self._moved.thread, prepared, last=node is missing[-1])
             self._moved.checkpoints += 1
             self._moved.writes += len(prepared.state.writes)

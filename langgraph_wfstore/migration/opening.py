@@ -43,7 +43,8 @@ def opened_source(place: str | os.PathLike[str]) -> Iterator[Any]:
         return
     path = _path(url)
     if not os.path.isfile(path):
-        raise StoreNotFoundError(f"cannot read {path}: there is no such file; check the path of the source")
+        what = "it is a folder, not a file" if os.path.isdir(path) else "there is no such file"
+        raise StoreNotFoundError(f"cannot read {path}: {what}; check the path of the source")
     saver_class = _class("sqlite", "SqliteSaver")
     with contextlib.closing(_connected(path, "ro")) as connection:
         columns = _columns(connection, path)
@@ -67,6 +68,10 @@ def opened_target(place: str | os.PathLike[str]) -> Iterator[Any]:
         return
     path = _path(url)
     saver_class = _class("sqlite", "SqliteSaver")
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) or not os.path.isdir(folder):
+        what = "it is a folder; name a file in it" if os.path.isdir(path) else f"there is no folder {folder}; create it"
+        raise BackendUnavailableError(f"cannot open {path}: {what}, or check the path of the target")
     with contextlib.closing(_connected(path, "rwc")) as connection:
         found = _tables(connection, path)
         if found and not found & _TABLES:  # a set-up that was killed has left only one of them
@@ -106,6 +111,11 @@ def _tables(connection: sqlite3.Connection, path: str) -> set[str]:
             raise WfStoreError(f"{path} is a store, not a file of SqliteSaver; nothing was written")
         return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
+            raise WfStoreError(
+                f"{path} is no SQLite file; nothing was written. Check the path; an artifact (.wfz) is brought into a "
+                "store by wfstore import"
+            ) from error
         raise BackendUnavailableError(
             f"cannot read {path}: {error}. If its folder is read-only, copy the file with its -wal and -shm elsewhere"
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..counting import counted
 from .moving import Moved
 
 
@@ -63,14 +64,16 @@ class MigrationReport:
     def __str__(self) -> str:
         verb = "would be put" if self.dry_run else "put"
         lines = [
-            f"{self.threads} threads looked at, {self.moved} of them {verb}, {self.there} were there",
-            f"{self.checkpoints} checkpoints and {self.writes} pending writes {verb}",
+            f"{counted(self.threads, 'thread')} looked at: {self.moved} {verb}, {self.there} there already",
+            f"{counted(self.checkpoints, 'checkpoint')} and {counted(self.writes, 'pending write')} {verb}",
         ]
         if self.went_on:
-            lines.append(f"{self.went_on} threads went on in the target since they were moved; nothing was put to them")
+            went_on = counted(self.went_on, "thread")
+            lines.append(f"{went_on} went on in the target since the last migration; nothing was put there")
         if self.pruned:
-            lines.append(f"{self.pruned} checkpoints were pruned in the target, and are not put again")
+            lines.append(f"pruned in the target, and not put again: {counted(self.pruned, 'checkpoint')}")
         bad = len({problem.thread_id for problem in self.problems})
-        lines.append(f"problems in {bad} threads:" if bad else "every state was read back and is equal")
+        done = "every state was read back and is equal" if self.threads else "there is nothing to migrate"
+        lines.append(f"problems in {counted(bad, 'thread')}:" if bad else done)
         lines += [f"  thread {problem.thread_id!r}: {problem.what}" for problem in self.problems]
         return "\n".join(lines)

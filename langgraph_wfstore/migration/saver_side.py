@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..errors import ConflictError
 from ..store import WfStore
 from .comparing import Comparison
 from .reader import Reader
-from .states import Key, Node, Prepared, State, ancestors_first, by_task
+from .remembering import remembering_saver
+from .states import SHARED, Key, Node, Prepared, Seen, State, ancestors_first, by_task
 from .store_side import StoreTables, store_reader
 from .tables import tables_of
 from .versions import VersionNames
@@ -70,17 +73,25 @@ class SaverWriter:
 
     def __init__(self, saver: Any) -> None:
         self._saver = saver
-        self.reader = Reader(saver, tables_of(saver))
+        self.reader = Reader(remembering_saver(saver), tables_of(saver))
 
     def known(self, thread: str) -> Mapping[Key, bool]:
         """See `moving.Writer.known`."""
         return {node.key: True for node in self.reader.outline(thread)}
 
-    def prepare(self, state: State) -> Prepared:
+    def prepare(self, state: State, seen: Seen) -> Prepared:
         """See `moving.Writer.prepare`; what the saver cannot serialize is told by an error of its serializer."""
-        dumps = self._saver.serde.dumps_typed
         values = [*state.checkpoint["channel_values"].values(), *(value for _, value in state.writes)]
-        return Prepared(state, sum(len(dumps(value)[1]) for value in values))
+        return Prepared(state, sum(self._size(value, seen) for value in values))
+
+    def _size(self, value: Any, seen: Seen) -> int:
+        """The bytes that a value adds. Models that stand in a list are serialized each by itself, so once is enough."""
+        if type(value) is list and all(isinstance(item, BaseModel) for item in value):
+            return sum(self._dumped(item) if seen.first(item) else SHARED for item in value)
+        return self._dumped(value)
+
+    def _dumped(self, value: Any) -> int:
+        return len(self._saver.serde.dumps_typed(value)[1])
 
     def put(self, thread: str, prepared: Prepared, *, last: bool) -> None:
         """See `moving.Writer.put`."""

@@ -121,11 +121,35 @@ def by_task(writes: Sequence[tuple[Place, Any]]) -> Iterable[tuple[str, str, lis
         yield path, task_id, list(group)
 
 
+class Seen:
+    """The objects of a thread's states that were met: one that stands in many states is held once.
+
+    Attributes:
+        growing: whether further ones are noted. They are kept alive, so that their identities stay theirs.
+    """
+
+    def __init__(self) -> None:
+        self.growing = True
+        self._objects: dict[int, Any] = {}
+
+    def first(self, met: object) -> bool:
+        """Whether an object is met for the first time, as far as that is noted."""
+        if id(met) in self._objects:
+            return False
+        if self.growing:
+            self._objects[id(met)] = met
+        return True
+
+
+SHARED = 32
+"""About how many bytes a state takes for an object that another one has too."""
+
+
 class Prepared(NamedTuple):
     """A state that can be put.
 
     Attributes:
-        size: bytes of its serialized values.
+        size: bytes of its serialized values, as far as no state before had the same objects.
         made: what its writer has made of it.
     """
 

@@ -20,7 +20,8 @@ from ..threads.view import Entry, entries_of, read_rows
 from ..values.shelf import Shelf
 from .comparing import Comparison
 from .reader import Reader
-from .states import Key, Node, Place, Prepared, State, by_task
+from .remembering import OneOfEach
+from .states import SHARED, Key, Node, Place, Prepared, Seen, State, by_task
 
 _PAGE = 1000  # records
 _HELD = 8 << 20  # bytes of stored objects that a reader holds
@@ -109,6 +110,7 @@ def store_reader(store: WfStore, serde: Any, *, current_only: bool = False) -> R
     """Reads a store through its saver, from the engine itself: nothing that a writer in this process holds is used."""
     apart = WfStore(store.backend)
     apart.views.shelf = Shelf(_HELD)  # each thread is read once
+    apart.views.memo = OneOfEach()
     return Reader(WfStoreSaver(apart, serde=serde, capture=False), StoreTables(apart, current_only=current_only))
 
 
@@ -134,7 +136,7 @@ class StoreWriter:
         """See `moving.Writer.known`."""
         return {key: entry.shown for key, entry in self._tables.entries(thread).items()}
 
-    def prepare(self, state: State) -> Prepared:
+    def prepare(self, state: State, seen: Seen) -> Prepared:
         """See `moving.Writer.prepare`.
 
         Raises:
@@ -159,7 +161,7 @@ class StoreWriter:
         encoded = encode_checkpoint(self._codec, new, None)
         channels = {name: value for name, value in encoded.channels.items() if not isinstance(value, Ref)}
         writes = [self._codec.encode(value, f"a write to channel {place.channel!r}") for place, value in state.writes]
-        size = sum(map(_size, [*channels.values(), encoded.metadata, *writes]))
+        size = sum(_size(each, seen) for each in (*channels.values(), encoded.metadata, *writes))
         return Prepared(state, size, new._replace(encoded=channels))
 
     def put(self, thread: str, prepared: Prepared, *, last: bool) -> None:
@@ -196,9 +198,10 @@ class StoreWriter:
         handle.switch(name)
 
 
-def _size(encoded: Encoded) -> int:
+def _size(encoded: Encoded, seen: Seen) -> int:
+    """The bytes that an encoded value adds; only of a model it is sure that an equal one before is the same object."""
     if isinstance(encoded, EncodedList):
-        return sum(leaf.size for leaf in encoded.leaves)
+        return sum(leaf.size if leaf.shape is None or seen.first(leaf) else SHARED for leaf in encoded.leaves)
     if isinstance(encoded, EncodedMap):
-        return encoded.shell.size + sum(_size(part) for _, part in encoded.holes)
+        return encoded.shell.size + sum(_size(part, seen) for _, part in encoded.holes)
     return encoded.size

@@ -7,6 +7,7 @@ state.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Collection
 from typing import Any
 
@@ -14,8 +15,9 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ..serde import WfSerializer
-
-_READ = frozenset({"msgpack", "json"})
+from ..serde.jsonplus import read_msgpack
+from ..serde.shapes import Policy, allow_names
+from .remembering import Remembered, RememberingReader
 
 
 class StrictSerializer:
@@ -29,6 +31,8 @@ class StrictSerializer:
     def __init__(self, inner: JsonPlusSerializer, allow: Collection[Any]) -> None:
         self._inner = inner
         self._reader = WfSerializer(allow=allow)
+        self._policy = Policy(allow_names(allow), strict=False, placeholders=False)
+        self._make = functools.partial(RememberingReader, Remembered())
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """As the inner one."""
@@ -40,7 +44,9 @@ class StrictSerializer:
         Raises:
             DecodeError: the bytes are damaged, or name a class that may not or cannot be rebuilt here.
         """
-        return self._reader.loads_typed(data) if data[0] in _READ else self._inner.loads_typed(data)
+        if data[0] == "msgpack":
+            return read_msgpack(data[1], self._policy, self._make)
+        return self._reader.loads_typed(data) if data[0] == "json" else self._inner.loads_typed(data)
 
 
 def strict_saver(saver: Any, allow: Collection[Any]) -> Any:

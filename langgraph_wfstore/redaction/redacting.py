@@ -11,6 +11,7 @@ from ..arguments import several
 from ..backends.base import MAP, OBJECT, REDACTED, ObjectRow, Rewrite, Stale
 from ..canonical import Json
 from ..codec import CHUNK_TAG, PACK_TAG, Codec
+from ..counting import counted
 from ..errors import CallNotFoundError, DecodeError, WfStoreError
 from ..records import CallRecord, EndRecord
 from ..retention.removal import Whole, whole_of
@@ -55,7 +56,8 @@ class RedactReport:
     def __str__(self) -> str:
         done = "would redact" if self.dry_run else "redacted"
         names = ", ".join(repr(name) for name in self.threads)
-        lines = [f"{done} {self.objects} objects, {self.bytes} bytes, in {self.records} records of {names}"]
+        what = f"{counted(self.objects, 'object')}, {counted(self.bytes, 'byte')}"
+        lines = [f"{done} {what}, in {counted(self.records, 'record')} of {names}"]
         if self.mentions:
             lines.append(f"{self.mentions} records of errors quote the content, and stay: records cannot be changed")
         if self.unread:

@@ -36,15 +36,18 @@ from langgraph_wfstore.serde.rebuild import flag_member, named_tuple, with_field
 from langgraph_wfstore.serde.shapes import Policy, Shape
 
 
-def read_msgpack(data: bytes, policy: Policy) -> Any:
+def read_msgpack(data: bytes, policy: Policy, reader: Callable[[Policy, Readers, int], Reader] = Reader) -> Any:
     """The value behind the tag "msgpack".
+
+    Args:
+        reader: makes what reads it.
 
     Raises:
         DecodeError: the bytes are damaged, or name a class that may not or cannot be rebuilt here.
     """
     # A placeholder of LangGraph's bytes could not be stored again in this format.
     policy = dataclasses.replace(policy, placeholders=False)
-    return read_with(Reader(policy, _READERS, ormsgpack.OPT_NON_STR_KEYS), data)
+    return read_with(reader(policy, _READERS, ormsgpack.OPT_NON_STR_KEYS), data)
 
 
 def read_json(data: bytes, policy: Policy) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from langgraph.types import Command
 
 from langgraph_wfstore.artifact import importing, staging
+from langgraph_wfstore.artifact.searching import holds
 from langgraph_wfstore.errors import ArtifactError, ConflictError, IntegrityError, WfStoreError
 
 from .contract import Contract, Reopen, assert_sound
@@ -116,11 +117,17 @@ class ArtifactsContract(_Beside, Contract):
         assert_sound(elsewhere, THREAD)
         assert saver.store.copy_to(elsewhere.store).present == (THREAD,)
         report = elsewhere.store.copy_to(saver.store)
-        assert (report.copied, report.present, report.refused) == ((), (THREAD,), ())
+        assert (report.copied, report.present, report.refused, report.lacking) == ((), (THREAD,), (), ())
 
 
 class ArtifactUseContract(_Beside, Contract):
     """What one does with artifacts."""
+
+    def test_a_store_is_not_copied_to_itself_however_it_was_opened(self, saver: WfStoreSaver, reopen: Reopen) -> None:
+        chat(saver)
+        for same in (saver.store, reopen().store):
+            with pytest.raises(WfStoreError, match="are one store"):
+                saver.store.copy_to(same)
 
     def test_an_open_question_is_answered_in_another_store(
         self, saver: WfStoreSaver, elsewhere: WfStoreSaver, folder: Path
@@ -256,24 +263,48 @@ class ArtifactUseContract(_Beside, Contract):
 class WithheldContract(_Beside, Contract):
     """What is left out at export is not in the file, and everything else is, and verifies."""
 
-    def exported(self, saver: WfStoreSaver, path: Path, *redact: Any) -> bytes:
+    def exported(self, saver: WfStoreSaver, path: Path, *redact: Any) -> None:
         chat(saver)
         saver.store.thread(THREAD).export(path, redact=redact)
-        return path.read_bytes()
+
+    def test_a_whole_thread_over_one_of_which_something_was_withheld_says_what_it_lacks(
+        self, saver: WfStoreSaver, elsewhere: WfStoreSaver, folder: Path
+    ) -> None:
+        chat(elsewhere)
+        source = elsewhere.store.thread(THREAD)
+        whole, part = folder / "whole.wfz", folder / "part.wfz"
+        source.export(whole)
+        withheld = source.export(part, redact=["messages"]).withheld
+        first = saver.store.import_artifact(part).imported
+        assert first is not None and first.new and not first.lacking
+        before = records_of(saver.store)
+        again = saver.store.import_artifact(part).imported
+        assert again is not None and not again.new and not again.lacking
+        over = saver.store.import_artifact(whole).imported
+        assert over is not None and not over.new and over.lacking == withheld > 0
+        assert f"without {withheld} values that the file holds" in str(over) and "under another id" in str(over)
+        report = elsewhere.store.copy_to(saver.store)
+        assert report.present == (THREAD,) and report.lacking == ((THREAD, withheld),)
+        assert records_of(saver.store) == before
+        other = saver.store.import_artifact(whole, "whole").imported
+        assert other is not None and other.new and not other.lacking
+        saver.store.delete_thread(THREAD)
+        assert elsewhere.store.copy_to(saver.store).lacking == ()
+        assert told_of(saver) == told_of(elsewhere)
 
     def test_a_value_is_left_out_by_what_it_is(
         self, saver: WfStoreSaver, elsewhere: WfStoreSaver, folder: Path
     ) -> None:
         said = str(says_human(1)["messages"][0].content)
-        text = said.encode()
 
         def secret(value: Any) -> bool:
             return isinstance(value, str) and said in value
 
-        assert text in self.exported(saver, folder / "whole.wfz")
+        self.exported(saver, folder / "whole.wfz")
+        assert holds(folder / "whole.wfz", said)
         report = saver.store.thread(THREAD).export(folder / "a.wfz", redact=[secret])
-        assert text not in (folder / "a.wfz").read_bytes()
-        assert report.withheld > 0 and report.withheld_bytes > len(text) and "withheld" in str(report)
+        assert not holds(folder / "a.wfz", said)
+        assert report.withheld > 0 and report.withheld_bytes > len(said) and "withheld" in str(report)
         head = saver.store.thread(THREAD).head
         thread = elsewhere.store.import_artifact(folder / "a.wfz")
         verified = thread.verify(expect_head=head)
@@ -287,8 +318,8 @@ class WithheldContract(_Beside, Contract):
         assert_sound(elsewhere, THREAD)
 
     def test_a_channel_is_left_out(self, saver: WfStoreSaver, elsewhere: WfStoreSaver, folder: Path) -> None:
-        data = self.exported(saver, folder / "a.wfz", "messages")
-        assert all(str(says_human(n)["messages"][0].content).encode() not in data for n in range(4))
+        self.exported(saver, folder / "a.wfz", "messages")
+        assert not any(holds(folder / "a.wfz", str(says_human(n)["messages"][0].content)) for n in range(4))
         assert elsewhere.store.import_artifact(folder / "a.wfz").verify().ok
 
     def test_a_record_is_left_out(self, saver: WfStoreSaver, elsewhere: WfStoreSaver, folder: Path) -> None:
@@ -301,6 +332,13 @@ class WithheldContract(_Beside, Contract):
         assert there.verify().ok
         (other,) = there.calls(kind="tool")
         assert other.input != call.input and other.call_id == call.call_id
+
+    @pytest.mark.parametrize("wrong", [5, None, b"messages", {"messages": 1}, ["messages", 5]])
+    def test_what_redact_takes_is_said(self, saver: WfStoreSaver, folder: Path, wrong: Any) -> None:
+        chat(saver)
+        with pytest.raises(TypeError, match=r"redact= takes the name of a channel, .* or a list of these, not"):
+            saver.store.thread(THREAD).export(folder / "a.wfz", redact=wrong)
+        assert list(folder.iterdir()) == []
 
     @pytest.mark.parametrize("name", ["mesages", "sha256:" + "00" * 32])
     def test_what_is_not_there_is_no_way_to_leave_nothing_out(

@@ -333,7 +333,7 @@ class RedactionContract(Contract):
         done = saver.store.thread(THREAD).redact(channels=["a"])
         assert (dry.dry_run, done.dry_run) == (True, False)
         assert (dry.objects, dry.bytes, dry.records) == (done.objects, done.bytes, done.records)
-        assert str(dry).startswith("would redact 1 objects") and str(done).startswith("redacted 1 objects")
+        assert str(dry).startswith("would redact 1 object, ") and str(done).startswith("redacted 1 object, ")
 
     def test_what_is_not_there_is_named_and_nothing_is_recorded(self, api: Api, saver: WfStoreSaver) -> None:
         put_values(api, {"a": SECRET})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..backends.base import CHECKPOINT, HIDDEN, KEPT, RUN, SKELETON, WRITE, Backend, RecordRow, Tail
 from ..canonical import check, from_hex_id, hex_id
+from ..counting import counted
 from ..errors import ThreadNotFoundError, WfStoreError
 from ..format import Record, body_of, in_order, read_record, read_skeleton, record_id, seal_id
 from ..records import SealRecord
@@ -59,9 +60,10 @@ class VerifyReport:
     redacted: int = 0
 
     def __str__(self) -> str:
-        counts = [f"{self.sealed} records sealed", f"{self.unsealed} not yet sealed"]
-        counts += [f"{n} {what}" for n, what in ((self.pruned, "pruned"), (self.redacted, "values redacted")) if n]
-        said = "ok" if self.ok else f"{len(self.problems)} problems"
+        counts = [f"{counted(self.sealed, 'record')} sealed", f"{self.unsealed} not yet sealed"]
+        counts += [f"{self.pruned} pruned"] if self.pruned else []
+        counts += [f"{counted(self.redacted, 'value')} redacted"] if self.redacted else []
+        said = "ok" if self.ok else counted(len(self.problems), "problem")
         return "\n".join([f"{said}: {', '.join(counts)}; head {self.head}", *map(str, self.problems)])
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from langgraph_wfstore import WfStoreSaver, wfstore_verify
+from langgraph_wfstore.backends.base import SKELETON
 from langgraph_wfstore.errors import ThreadNotFoundError, WfStoreError
 from langgraph_wfstore.testing.contract_artifacts import records_of
 from langgraph_wfstore.testing.material import THREAD
@@ -70,6 +71,27 @@ def test_a_changed_proof_proves_nothing(call, change):
     assert proven(call, root).ok
     change(call)
     assert not proven(call, root).ok
+
+
+def test_of_a_removed_record_only_the_id_is_shown():
+    """Nothing vouches for what a proof says besides: the record may be there, whole, and of another kind."""
+    with WfStoreSaver(":memory:") as saver:
+        SAMPLES["of_deleted_run"](saver)
+        thread = saver.store.thread(THREAD)
+        names = [f"sha256:{name.hex()}" for name, state, *_ in records_of(saver.store) if state == SKELETON]
+        whole = next(f"sha256:{name.hex()}" for name, state, *_ in records_of(saver.store) if not state)
+        removed, honest = thread.prove(names[0]), thread.prove(whole)
+    (row,) = removed["records"]
+    lies = json.loads(json.dumps(honest))
+    lies["records"] = [{**lies["records"][0], "record": {**row["record"], "id": whole}}]
+    lies["objects"] = []
+    for proof in (removed, lies):
+        report = proven(proof)
+        assert report.ok, report.problems
+        assert [(each.kind, each.fields, each.removed) for each in report.records] == [("", {}, True)]
+        said = "\n".join(wfstore_verify.describe_proof(report))
+        assert row["record"]["kind"] not in said and "only that this id is in the tree is shown" in said
+        assert "nor that its content was removed" in said
 
 
 def test_another_root_is_not_the_one(call):

@@ -77,7 +77,7 @@ class TestMigrate:
     def test_it_says_what_it_did(self, source, tmp_path, capsys):
         assert main(["migrate", str(source), str(tmp_path / "store.db")]) == 0
         out = capsys.readouterr().out
-        assert "3 threads looked at, 3 of them put" in out
+        assert "3 threads looked at: 3 put" in out
         assert "every state was read back and is equal" in out
 
     def test_a_dry_run_says_what_it_would_do(self, source, tmp_path, capsys):
@@ -93,7 +93,7 @@ class TestMigrate:
     def test_problems_are_told_and_are_the_exit_code(self, source, tmp_path, capsys):
         assert main(["migrate", str(source), str(tmp_path / "s.db"), "--thread", "a", "--thread", "z"]) == FAILED
         out = capsys.readouterr().out
-        assert "problems in 1 threads:" in out and "thread 'z': there is no thread 'z'" in out
+        assert "problems in 1 thread:" in out and "thread 'z': there is no thread 'z'" in out
 
     def test_what_cannot_be_used_is_one_line(self, source, tmp_path, capsys):
         target = str(tmp_path / "store.db")

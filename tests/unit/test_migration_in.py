@@ -22,8 +22,9 @@ from langgraph.graph import START, StateGraph
 from migration_scenarios import ODD, config
 
 from langgraph_wfstore import StoreNotFoundError, WfStore, WfStoreError, WfStoreSaver
-from langgraph_wfstore.migration import amigrate, migrate, migrate_out
+from langgraph_wfstore.migration import amigrate, migrate, migrate_out, moving
 from langgraph_wfstore.migration.states import Node, ancestors_first, placed
+from langgraph_wfstore.serde import jsonplus
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.sample_graphs import chat_graph, line_graph, says_human
 
@@ -37,6 +38,19 @@ class Backwards:
     def decrypt(self, name: str, ciphertext: bytes) -> bytes:
         assert name == "backwards"
         return ciphertext[::-1]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, of: Any, name: str) -> list[None]:
+    """Has an item for each time that a function is called from now on."""
+    calls: list[None] = []
+    inner = getattr(of, name)
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        calls.append(None)
+        return inner(*arguments, **options)
+
+    monkeypatch.setattr(of, name, counting)
+    return calls
 
 
 ALLOW = [scenarios.Order]
@@ -135,6 +149,19 @@ class TestEveryThread:
         assert report.ok, str(report)
         with in_store(tmp_path) as saver:
             assert scenarios.differing(source.saver, saver) == []
+
+    def test_a_long_chat_is_read_once_and_each_message_of_it_is_built_once(self, sqlite_source, tmp_path, monkeypatch):
+        """Its states hold the same messages, checkpoint for checkpoint; held once they are few bytes."""
+        for number in range(30):
+            chat_graph(sqlite_source).invoke(says_human(number), config("long"))
+        checkpoints = len(list(sqlite_source.list(config("long"))))
+        reads = counted(monkeypatch, SqliteSaver, "get_tuple")
+        built = counted(monkeypatch, jsonplus, "_constructed")
+        monkeypatch.setattr(moving, "_HELD", 1 << 18)  # of all states together, each by itself, it would be 2 MiB
+        report = migrate(tmp_path / "source.db", tmp_path / "store.db", threads=["long"])
+        assert report.ok, str(report)
+        assert len(reads) == checkpoints > 80
+        assert len(built) < 200
 
 
 class TestWhatIsKept:
@@ -551,7 +578,7 @@ class TestSourcesAndTargets:
         with pytest.raises(WfStoreError, match="is a store"):
             migrate(store, tmp_path / "target.db")
         (tmp_path / "text.db").write_text("nothing of the kind " * 100)
-        with pytest.raises(WfStoreError, match="not a database"):
+        with pytest.raises(WfStoreError, match="is no SQLite file"):
             migrate(tmp_path / "text.db", tmp_path / "target.db")
         with pytest.raises(StoreNotFoundError, match="no such file"):
             migrate(tmp_path / "missing.db", tmp_path / "target.db")

@@ -16,7 +16,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from migration_scenarios import config
 
 from langgraph_wfstore import StoreNotFoundError, WfStoreError, WfStoreSaver
-from langgraph_wfstore.migration import amigrate_out, migrate, migrate_out
+from langgraph_wfstore.migration import amigrate_out, migrate, migrate_out, moving, saver_side
 from langgraph_wfstore.testing.contract_delta import Rare, delta_graph
 from langgraph_wfstore.testing.sample_graphs import chat_graph, line_graph, says_human
 
@@ -116,6 +116,31 @@ class TestEveryThread:
         assert not scenarios.threads(target.saver)
         real = migrate_out(store, target.place)
         assert (dry.ok, dry.checkpoints, dry.writes, dry.moved) == (True, real.checkpoints, real.writes, real.moved)
+
+    def test_of_a_long_chat_each_state_is_read_once_and_each_message_serialized_once_before(
+        self, store, tmp_path, monkeypatch
+    ):
+        for number in range(30):
+            chat_graph(store).invoke(says_human(number), config("long"))
+        checkpoints = len(list(store.list(config("long"))))
+        calls = {"state": 0, "_dumped": 0}
+
+        def counted(of: Any, name: str) -> None:
+            inner = getattr(of, name)
+
+            def counting(*arguments: Any) -> Any:
+                calls[name] += 1
+                return inner(*arguments)
+
+            monkeypatch.setattr(of, name, counting)
+
+        counted(saver_side.OutwardReader, "state")
+        counted(saver_side.SaverWriter, "_dumped")
+        monkeypatch.setattr(moving, "_HELD", 1 << 18)
+        report = migrate_out(store, tmp_path / "target.db", threads=["long"])
+        assert report.ok, str(report)
+        assert calls["state"] == checkpoints > 80
+        assert calls["_dumped"] < 6 * checkpoints  # what is no list of messages, and each message
 
 
 class TestVersions:

@@ -201,10 +201,23 @@ def _check_path(path: str, read_only: bool) -> None:
         )
     if not os.path.isdir(folder):
         raise BackendUnavailableError(f"cannot open {path}: there is no folder {folder}; create it, or check the path")
+    if _is_archive(path):
+        raise WfStoreError(
+            f"{path} is a ZIP archive, not a store; nothing was changed. If it is an artifact, a thread as one file: "
+            "wfstore verify FILE verifies it, wfstore import FILE STORE brings it into a store"
+        )
     if read_only and not os.path.exists(path):
         raise StoreNotFoundError(
             f"cannot open {path}: it does not exist, and read_only=True never creates a store; check the path"
         )
+
+
+def _is_archive(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PK\3\4"
+    except OSError:  # not there yet, or not to be read: SQLite says what is wrong
+        return False
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
@@ -250,8 +263,8 @@ def translation(path: str, error: Exception) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return IntegrityError(
-            f"{path} is not a sound SQLite file ({error}); nothing was written. Restore it from a backup, or try "
-            "`sqlite3 FILE .recover`"
+            f"{path} is not a sound SQLite file ({error}); nothing was written. If it was one, restore it from a "
+            "backup, or try `sqlite3 FILE .recover`; else check the path"
         )
     advice = _ADVICE.get(code, "see the SQLite error for the cause")
     return BackendUnavailableError(f"{path}: {error}; nothing of this operation was written. {advice}")
