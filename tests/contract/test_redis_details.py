@@ -26,7 +26,7 @@ PERMITTED = (
 )
 
 
-@pytest.fixture(scope="module", params=["redis", "valkey"])
+@pytest.fixture(scope="module", params=["redis", "redis-8", "valkey"])
 def server(request):
     with redis_url(request.param) as url:
         yield url
@@ -93,10 +93,10 @@ def test_a_thread_expires_whole_and_a_write_gives_it_time_again(url, client, pre
 
 
 def test_what_has_expired_is_gone_and_can_begin_anew(url, client, prefix):
-    with WfStoreSaver(f"{url}&ttl=0.2") as saver:
+    with WfStoreSaver(f"{url}&ttl=1") as saver:
         put(saver)
         assert saver.get_tuple(config_of("t")) is not None
-        time.sleep(0.3)
+        time.sleep(1.1)
         assert saver.get_tuple(config_of("t")) is None
         assert saver.store.threads() == []
         assert not {key for key in in_homes(keys_of(client, prefix)) if "#" not in key}

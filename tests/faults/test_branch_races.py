@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import children
-import pytest
 
 from langgraph_wfstore import Thread, WfStoreError, WfStoreSaver
 from langgraph_wfstore.errors import DecodeError, IntegrityError
@@ -19,15 +16,6 @@ from langgraph_wfstore.testing.material import checkpoint_of, config_of, id_of, 
 TRIES, PROCESSES = 25, 8
 PATIENCE = 120.0
 NAMES = ("a", "b", "c", "d", "fork-1", "fork-2")
-_made = itertools.count(1)
-
-
-@pytest.fixture(params=["sqlite", "postgres", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return str(tmp_path / "agent.db")
-    server, own = request.getfixturevalue(f"{request.param}_url"), f"branches{next(_made)}"
-    return f"{server}?timeout=20&{'schema' if request.param == 'postgres' else 'prefix'}={own}"
 
 
 def put(saver: WfStoreSaver, number: int, config: Any, who: str) -> Any:

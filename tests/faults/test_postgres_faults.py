@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import tempfile
 import threading
 import time
@@ -17,9 +16,9 @@ from urllib.parse import quote, urlsplit
 import psycopg
 import pytest
 from psycopg.rows import tuple_row
-from writing import Writer, assert_nothing_lost, numbers, put
+from writing import Writer, assert_nothing_lost, assert_unavailable, numbers, put
 
-from langgraph_wfstore import BackendUnavailableError, WfStore, WfStoreSaver
+from langgraph_wfstore import WfStore, WfStoreSaver
 from langgraph_wfstore.errors import ThreadNotFoundError
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.material import config_of
@@ -118,32 +117,6 @@ def test_a_promoted_standby_goes_on_where_the_primary_died() -> None:
         assert_nothing_lost(writer, saver)
 
 
-def test_what_a_server_lost_is_named_against_a_head_that_was_kept() -> None:
-    with running() as server, WfStoreSaver(server.url) as saver:
-        config = put(saver, "t", 0)
-        config = put(saver, "t", 1, config)
-        old = saver.store.thread("t").head
-        server.shut_down()
-        shutil.copytree(server.folder / "data", server.folder / "old")
-        server.start()
-        config = put(saver, "t", 2, config)
-        kept = saver.store.thread("t").head
-        assert kept != old
-        # The last second is lost: the server comes back as it was before.
-        server.kill()
-        shutil.rmtree(server.folder / "data")
-        shutil.copytree(server.folder / "old", server.folder / "data", copy_function=shutil.copy2)
-        server.give_away()
-        server.start()
-        found = saver.store.thread("t").verify(expect_head=kept)
-        assert not found.ok
-        assert any(kept in str(problem) for problem in found.problems), found.problems
-        assert saver.store.thread("t").verify(expect_head=old).ok
-        # And it goes on: what is put on what was lost is put nevertheless.
-        config = put(saver, "t", 3, config)
-        assert [item.checkpoint["channel_values"]["number"] for item in saver.list(config_of("t"))] == [3, 1, 0]
-
-
 # ------------------------------------------------------------------ replies that are lost
 
 
@@ -222,14 +195,11 @@ def test_replies_that_are_lost_one_after_the_other_lose_nothing(url: str, proxy:
 
 
 def test_an_operation_on_a_black_hole_ends_within_its_timeout(url: str, proxy: Proxy) -> None:
-    with WfStoreSaver(through(proxy, url, timeout=1)) as saver:
+    with WfStoreSaver(through(proxy, url, timeout=2)) as saver:
         config = put(saver, "t", 0)
         proxy.black_hole = True
         for operation in (lambda: put(saver, "t", 1, config), lambda: saver.get_tuple(config_of("t"))):
-            started = time.monotonic()
-            with pytest.raises(BackendUnavailableError, match="did not serve within 1 s"):
-                operation()
-            assert time.monotonic() - started < 15
+            assert_unavailable(operation, 2, "did not serve within 2 s")
         proxy.black_hole = False
         put(saver, "t", 1, config)
         assert_sound(saver, "t")
@@ -238,8 +208,7 @@ def test_an_operation_on_a_black_hole_ends_within_its_timeout(url: str, proxy: P
 def test_a_server_that_cannot_be_reached_is_said_at_once_and_by_its_name(url: str, proxy: Proxy) -> None:
     place = through(proxy, url, timeout=1)
     proxy.refuse = True
-    with pytest.raises(BackendUnavailableError, match=rf"postgresql://{proxy.host}:{proxy.port}/postgres"):
-        WfStoreSaver(place)
+    assert_unavailable(lambda: WfStoreSaver(place), 1, rf"postgresql://{proxy.host}:{proxy.port}/postgres")
 
 
 def test_a_slow_network_and_resets_between_operations_change_nothing(url: str, proxy: Proxy) -> None:
@@ -265,13 +234,14 @@ def test_as_many_threads_as_there_are_connections_wait_at_the_same_time(url: str
         workers = [threading.Thread(target=put, args=(saver, name, 1)) for name in names]
         for worker in workers:
             worker.start()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while proxy.held < len(names) and time.monotonic() < end:
             time.sleep(0.02)
         held = proxy.held
         proxy.black_hole = False
         for worker in workers:
-            worker.join()
+            worker.join(60)
+        assert not any(worker.is_alive() for worker in workers), "a thread hangs"
         assert held == len(names)  # none of them waited for another one
         assert [len(numbers(saver, name)) for name in names] == [2] * len(names)
 
@@ -292,7 +262,8 @@ def test_serializable_transactions_are_repeated(url: str) -> None:
         for task in tasks:
             task.start()
         for task in tasks:
-            task.join()
+            task.join(60)
+        assert not any(task.is_alive() for task in tasks), "a thread hangs"
         found = saver.get_tuple(config)
         assert found is not None and len(found.pending_writes or ()) == 6 * 15
         assert_sound(saver, "t")
@@ -312,8 +283,7 @@ def test_a_lock_that_is_held_for_a_while_is_waited_for(url: str) -> None:
         put(saver, "t", 1, config)
     with WfStoreSaver(f"{url}&timeout=1") as saver, admin(url) as db, db.transaction():
         db.execute(f"LOCK TABLE {schema}.record IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(BackendUnavailableError, match="did not serve within 1 s"):
-            put(saver, "t", 2)
+        assert_unavailable(lambda: put(saver, "t", 2), 1, "did not serve within 1 s")
 
 
 def test_a_server_without_free_connections_is_waited_for(url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
@@ -20,16 +19,6 @@ from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadat
 from langgraph_wfstore.testing.sample_graphs import chat_graph, says_human
 
 OPERATIONS = 25
-_made = itertools.count(1)
-
-
-@pytest.fixture(params=["sqlite", "postgres", "redis"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store that several processes open, on each engine that they can share."""
-    if request.param == "sqlite":
-        return str(tmp_path / "agent.db")
-    server, own = request.getfixturevalue(f"{request.param}_url"), f"processes{next(_made)}"
-    return f"{server}?timeout=20&{'schema' if request.param == 'postgres' else 'prefix'}={own}"
 
 
 def put(saver: WfStoreSaver, thread_id: str, number: int, config: Any = None, who: str = "") -> Any:

@@ -6,7 +6,6 @@ Each test injects faults while something writes, and counts them. Nothing that w
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import children
 import pytest
 from redis_places import through, until
-from writing import Writer, assert_nothing_lost, numbers, put
+from writing import Writer, assert_nothing_lost, assert_unavailable, numbers, put
 
 from langgraph_wfstore import BackendUnavailableError, WfStoreError, WfStoreSaver
 from langgraph_wfstore.backends.base import Stale
@@ -93,14 +92,11 @@ def test_many_lost_replies_while_several_threads_write(proxy: Proxy) -> None:
 
 
 def test_a_black_hole_ends_an_operation_in_its_time(proxy: Proxy) -> None:
-    with through(proxy, timeout=1) as saver:
+    with through(proxy, timeout=2) as saver:
         config = put(saver, "t", 0)
         proxy.black_hole = True
-        start = time.monotonic()
         for work in (lambda: put(saver, "t", 1, config), lambda: saver.get_tuple(config_of("t"))):
-            with pytest.raises(BackendUnavailableError, match="did not answer"):
-                work()
-        assert time.monotonic() - start < 2 * 1.5
+            assert_unavailable(work, 2, "did not answer as it should within 2.0 s")
         proxy.black_hole = False
         proxy.reset()
         put(saver, "t", 2, config)
@@ -109,14 +105,11 @@ def test_a_black_hole_ends_an_operation_in_its_time(proxy: Proxy) -> None:
 
 
 def test_a_server_that_is_gone_is_said_to_be_so_in_time(proxy: Proxy, server: RedisServer) -> None:
-    with through(proxy, timeout=1) as saver:
+    with through(proxy, timeout=2) as saver:
         put(saver, "t", 0)
         server.kill()
         proxy.reset()
-        start = time.monotonic()
-        with pytest.raises(BackendUnavailableError):
-            put(saver, "t", 1)
-        assert time.monotonic() - start < 1.5
+        assert_unavailable(lambda: put(saver, "t", 1), 2, "did not answer as it should within 2.0 s")
 
 
 def test_resets_while_several_threads_write(proxy: Proxy) -> None:
@@ -143,7 +136,8 @@ def test_fifty_threads_wait_for_the_network_at_the_same_time(proxy: Proxy) -> No
         until(lambda: proxy.held == len(names))  # none of them waits for another one
         proxy.black_hole = False
         for worker in workers:
-            worker.join(30)
+            worker.join(60)
+        assert not any(worker.is_alive() for worker in workers), "a thread hangs"
         assert [len(numbers(saver, name)) for name in names] == [2] * 50
 
 

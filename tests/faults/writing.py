@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from langgraph_wfstore import BackendUnavailableError, WfStoreSaver
+from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
 
@@ -26,6 +30,12 @@ def put(saver: WfStoreSaver, thread_id: str, number: int, config: Any = None) ->
 def numbers(saver: WfStoreSaver, thread_id: str) -> list[int]:
     """Of the checkpoints that are there, newest first."""
     return [found.checkpoint["channel_values"]["number"] for found in saver.list(config_of(thread_id))]
+
+
+def assert_unavailable(work: Callable[[], object], timeout: float, said: str) -> None:
+    """It fails with these words. A busy machine may take 20 s more than the timeout for it, what hangs takes longer."""
+    with pytest.raises(BackendUnavailableError, match=said):
+        within(work, timeout + 20)
 
 
 @dataclass

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -40,6 +42,23 @@ def run_sql(url: str, *statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as db:
         for statement in statements:
             db.execute(statement.encode())
+
+
+def test_the_sql_of_the_page_gives_what_it_says(postgres_url: str, schema: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "postgres.md").read_text("utf-8")
+    blocks = re.findall(r"^```sql\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    statements = [each for block in blocks for each in re.split(r";\n", block) if each.strip()]
+    with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+        talk(saver)
+        records = saver.store.stats()["checkpoints"]
+        with psycopg.connect(postgres_url) as db:
+            found = [db.execute(each.replace("wfstore", schema).encode()).fetchall() for each in statements]
+    assert len(found) == 5
+    sizes, threads = found[0], found[1]
+    assert {"record", "object", "thread"} <= {str(row[0]) for row in sizes}
+    assert all(row[1] + row[2] + row[3] == row[4] for row in sizes)
+    ((thread, count, *held),) = threads
+    assert thread == "t" and count >= records and all(size > 0 for size in held)
 
 
 class TestOptions:

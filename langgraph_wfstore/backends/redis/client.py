@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ...errors import BackendUnavailableError, WfStoreError
 from ..lanes import closed_error
+from .tls import refusal
 from .url import RedisOptions, RedisPlace
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
@@ -27,6 +28,8 @@ _REFUSALS = {
     "WRONGPASS": "refuses the password",
     "CROSSSLOT": "takes keys of one tag for keys of different slots; is there a proxy before it?",
 }
+_NOTHING = "Nothing was written"
+_EARLIER = "An earlier try of this operation may have been applied; look, and repeat it"
 _PASSING = ("READONLY", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "BUSY ", "UNBLOCKED", "MOVED", "ASK ")
 
 
@@ -251,20 +254,23 @@ class Caller:
 
     def _repeated(self, call: Callable[[], Any]) -> Any:
         end = time.monotonic() + self._options.timeout
-        pause = _FIRST_PAUSE
+        pause, again = _FIRST_PAUSE, False
         while True:
             try:
                 return call()
             except (imported().exceptions.RedisError, imported().exceptions.RedisClusterException, OSError) as error:
                 left = end - time.monotonic()
                 if not self._passes(error) or left - pause < self._options.timeout / _ATTEMPTS_OF_A_WAIT:
-                    raise self._said(error) from error
+                    raise self._said(error, again) from error
             time.sleep(pause)
+            again = True
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _passes(self, error: Exception) -> bool:
         """Whether trying again may help."""
         exceptions, text = imported().exceptions, str(error)
+        if refusal(error) is not None:
+            return False
         if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
             return False
         if isinstance(error, exceptions.ResponseError):
@@ -274,9 +280,12 @@ class Caller:
             )
         return True
 
-    def _said(self, error: Exception) -> Exception:
-        """The error of ours that says what happened."""
+    def _said(self, error: Exception, again: bool) -> Exception:
+        """The error of ours that says what happened; `again` where an earlier try may have been applied."""
         exceptions, text = imported().exceptions, f"{error}"
+        no_tls = refusal(error)
+        if no_tls is not None:
+            return BackendUnavailableError(f"the server {self._place} {no_tls}. {_EARLIER if again else _NOTHING}")
         if isinstance(error, exceptions.OutOfMemoryError):
             text = f"OOM {text}"
         for word, what in _REFUSALS.items():

@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from ...errors import WfStoreError
+from .tls import FILES, check_files
 
 SCHEMES = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://", "redis+sentinel://")
 _PASSED_ON = frozenset(
     {"protocol", "client_name", "max_connections", "health_check_interval", "username", "password", "db"}
-    | {f"ssl_{name}" for name in ("cert_reqs", "ca_certs", "ca_path", "certfile", "keyfile", "check_hostname")}
+    | {*FILES, "ssl_cert_reqs", "ssl_check_hostname", "ssl_password"}
 )
 
 
@@ -92,7 +93,8 @@ def parse_url(url: str) -> tuple[RedisPlace, RedisOptions]:
             commas), or redis+sentinel://host1,host2/master-name.
 
     Raises:
-        WfStoreError: it is of another kind, or has an option that nobody knows, or one with a wrong value.
+        WfStoreError: it is of another kind, or has an option that nobody knows, or one with a wrong value, or names a
+            file that is not there.
     """
     parts = urlsplit(url)
     shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
@@ -111,6 +113,7 @@ def parse_url(url: str) -> tuple[RedisPlace, RedisOptions]:
             passed.append((name, text))
         else:
             raise WfStoreError(f"{shown}: there is no option {name!r}; known are {', '.join((*OPTIONS, *_PASSED_ON))}")
+    _check_tls(shown, parts.scheme, passed)
     kind = {"cluster": "cluster", "sentinel": "sentinel"}.get(parts.scheme.partition("+")[2], "single")
     user, at, netloc = parts.netloc.rpartition("@")
     hosts = tuple(_host(each, 26379 if kind == "sentinel" else 6379) for each in netloc.split(",") if each)
@@ -128,6 +131,16 @@ def parse_url(url: str) -> tuple[RedisPlace, RedisOptions]:
     scheme = parts.scheme.partition("+")[0]
     clean = urlunsplit((scheme, user + at + netloc, path, urlencode(passed), ""))
     return RedisPlace(kind, clean, hosts, master, shown), RedisOptions(**ours)
+
+
+def _check_tls(shown: str, scheme: str, passed: list[tuple[str, str]]) -> None:
+    for name, _ in passed:
+        if name.startswith("ssl_") and not scheme.startswith("rediss"):
+            raise WfStoreError(
+                f"{shown}: {name} is for TLS, which is rediss:// or rediss+cluster://; Sentinels with TLS are given as "
+                "a client of redis-py"
+            )
+    check_files(shown, passed)
 
 
 def _host(text: str, port: int) -> tuple[str, int]:
