@@ -303,7 +303,7 @@ def plan_writes(view: ThreadView, backend: Backend, new: WritesInput, values: Se
     entry = view.entry(backend, new.namespace, new.checkpoint_id)
     refuse_deleted(view, backend, new.run, new.run_id, [((new.namespace, new.checkpoint_id), entry)])
     refuse_overtaken(view, backend, new.fence)
-    new = new._replace(task_id=task_beside(view, new, entry))
+    new = new._replace(task_id=task_beside(view, backend, new, entry))
     stored = entry.effective() if entry is not None else {}
     # Of several writes of one index in a batch the last one counts.
     latest = {idx: (channel, value) for (idx, channel, _), value in zip(new.writes, values, strict=True)}

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import uuid
 
-from ..backends.base import Backend, BranchRow
+from ..backends.base import BRANCH, KEPT, SWITCH, Backend, BranchRow
 from ..branching.branches import branch_named, name_of
 from ..errors import ConflictError
+from ..format import read_record
+from ..records import BranchRecord, Kind
 from ..threads.view import Entry, ThreadView
 from .inputs import CheckpointInput, WritesInput
 
 _INTERRUPT = "__interrupt__"
+_PAGE = 1000
 _UPDATE = f"~{_INTERRUPT}, "  # LangGraph's path of what update_state writes; a number follows
 
 
-def task_beside(view: ThreadView, new: WritesInput, entry: Entry | None) -> str:
+def task_beside(view: ThreadView, backend: Backend, new: WritesInput, entry: Entry | None) -> str:
     """The task id under which writes are stored, so that no other branch takes an update for a task's result.
 
     LangGraph finds the pending writes of a checkpoint by its id, whatever branch they were made on. An update stands
     for a task that waits there; its own branch has it in the checkpoint that it makes.
     """
-    if new.namespace or not new.task_path.startswith(_UPDATE) or not _others(view, new, entry):
+    if new.namespace or not new.task_path.startswith(_UPDATE) or not _others(view, backend, new, entry):
         return new.task_id
     return _update_id(new.task_path, new.checkpoint_id) or new.task_id
 
@@ -39,17 +42,19 @@ def refuse_shared(
     if task_path.startswith(_UPDATE) or root is None or _is_alone(view, new):
         return
     entry = view.entry(backend, "", root)
-    if others := _others(view, new, entry):
+    if others := _others(view, backend, new, entry):
         raise _refusal(view, root, others[0])
 
 
-def _others(view: ThreadView, new: WritesInput | CheckpointInput, root: Entry | None) -> list[BranchRow]:
+def _others(
+    view: ThreadView, backend: Backend, new: WritesInput | CheckpointInput, root: Entry | None
+) -> list[BranchRow]:
     """The branches, but for the one that writes, that stand at a checkpoint that was put on another than that one."""
     if root is None or root.row is None or _is_alone(view, new):
         return []
     own, seq = root.row.branch or 0, root.row.seq
     ends = [branch for branch in view.heads.values() if branch.head == seq]
-    line = _line_of(view, new, root, own, ends)
+    line = _line_of(view, backend, new, root, own, ends)
     return [] if line == own else [branch for branch in ends if branch.number != line]
 
 
@@ -59,16 +64,48 @@ def _is_alone(view: ThreadView, new: WritesInput | CheckpointInput) -> bool:
 
 
 def _line_of(
-    view: ThreadView, new: WritesInput | CheckpointInput, root: Entry, own: int, ends: list[BranchRow]
+    view: ThreadView,
+    backend: Backend,
+    new: WritesInput | CheckpointInput,
+    root: Entry,
+    own: int,
+    ends: list[BranchRow],
 ) -> int | None:
-    """The branch that writes at a checkpoint: that of the checkpoint, or another that stands there; None starts one."""
+    """The branch that writes at a checkpoint: that of the checkpoint, or another that stands there; None starts one.
+
+    A branch that began there and has gone on stood there: LangGraph puts the writes of a superstep and the checkpoint
+    after it side by side, and the checkpoint may come first.
+    """
     assert view.row is not None and root.row is not None
     if new.branch is None and new.run is not None and new.run.last < root.row.seq:
         return own  # the run came by here, whatever was created and switched to since
     number = view.row.current if new.branch is None else branch_named(view, new.branch)
     if number is None:
         return None if new.addressed == root.checkpoint_id else own
-    return number if any(branch.number == number for branch in ends) else own
+    if any(branch.number == number for branch in ends):
+        return number
+    if number == own or view.heads[number].base != root.row.seq:
+        return own
+    return own if new.branch is None and _switched_since(view, backend, new) else number
+
+
+def _switched_since(view: ThreadView, backend: Backend, new: WritesInput | CheckpointInput) -> bool:
+    """Whether another branch became current since the run read where it starts; so too if that is not known."""
+    if new.run is None:
+        return True
+    assert view.row is not None and view.row.number is not None
+    after = new.run.last
+    while page := backend.records(view.row.number, after, _PAGE):
+        for row in page:
+            if row.kind == SWITCH:
+                return True
+            if row.kind == BRANCH and row.state == KEPT:
+                record = read_record(Kind.BRANCH, row.body)
+                assert isinstance(record, BranchRecord)
+                if record.current:
+                    return True
+        after = page[-1].seq
+    return False
 
 
 def is_update(task_id: str, task_path: str, checkpoint_id: str) -> bool:

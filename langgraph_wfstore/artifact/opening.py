@@ -66,6 +66,8 @@ class Limits:
 def looks_like_artifact(path: str | PathLike[str]) -> bool:
     """Whether there is a file that begins as an artifact does; `Opened` says whether it is one."""
     try:
+        if not Path(path).is_file():  # a FIFO would be waited for
+            return False
         with Path(path).open("rb") as file:
             return file.read(len(layout.BEGIN)) == layout.BEGIN
     except (OSError, ValueError):  # a URL, say, or nothing: it is opened, and refused, as what it is

@@ -191,7 +191,7 @@ class AfterRedactionContract(Contract):
         put_values(api, {"a": SECRET})
         assert "redacted" not in str(saver.store.thread(THREAD).verify())
         saver.store.thread(THREAD).redact(channels=["a"])
-        assert "1 values redacted" in str(saver.store.thread(THREAD).verify())
+        assert "1 value redacted" in str(saver.store.thread(THREAD).verify())
 
     def test_why_still_knows_what_came_from_where(self, api: Api, saver: WfStoreSaver, reopen: Reopen) -> None:
         model = ScriptedModel(answers=[says(f"the {n} answer " + "x" * 90, n) for n in ("first", "second", "third")])

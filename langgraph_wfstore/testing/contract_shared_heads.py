@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from langgraph_wfstore.errors import ConflictError
@@ -14,13 +16,33 @@ from .contract import Contract, DurabilityContract, assert_sound
 from .contract_branches import isolated
 from .contract_interrupts import asking_graph
 from .contract_subgraphs import nested_graph
-from .material import THREAD, config_of, put_chain
+from .material import THREAD, checkpoint_of, config_of, metadata_of, put_chain
 from .sample_graphs import line_graph
 
 if TYPE_CHECKING:
-    from langgraph_wfstore import WfStoreSaver
+    from langgraph_wfstore import WfStore, WfStoreSaver
+    from langgraph_wfstore.appending.inputs import CheckpointInput, WritesInput
 
 MAIN, NO = config_of(branch="main"), config_of(branch="no")
+
+
+def write_late(store: WfStore, patched: pytest.MonkeyPatch) -> None:
+    """Have what tasks write wait until the next checkpoint was put."""
+    put_writes, put_checkpoint, was_put = store.put_writes, store.put_checkpoint, threading.Event()
+
+    def late(thread_id: str, new: WritesInput, *more: Any) -> None:
+        if new.task_path and not new.ends_run:
+            assert was_put.wait(20)
+        put_writes(thread_id, new, *more)
+
+    def put(thread_id: str, new: CheckpointInput, *more: Any) -> None:
+        try:
+            put_checkpoint(thread_id, new, *more)
+        finally:
+            was_put.set()
+
+    patched.setattr(store, "put_writes", late)
+    patched.setattr(store, "put_checkpoint", put)
 
 
 def started(saver: WfStoreSaver, head: Any, how: str) -> Any:
@@ -122,6 +144,55 @@ class SharedHeadContract(Contract):
         assert not any(channel == "__resume__" for _, channel, _ in beside.read(MAIN).pending_writes or ())
         out = beside.invoke(graph, Command(resume="yes"), MAIN, durability="sync")
         assert out["note"] == "inner said yes" if nested else out["log"][2] == "ask: yes"
+        assert_sound(saver, THREAD)
+
+    @pytest.mark.parametrize("switched", [False, True])
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_results_that_come_after_the_branch_has_gone_on_do_not_count_on_the_other(
+        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, switched: bool, nested: bool
+    ) -> None:
+        """LangGraph puts a superstep's writes and the next checkpoint side by side: either may come first."""
+        beside = isolated(api, saver)
+        graph = nested_graph(beside.saver, asks=True) if nested else asking_graph(beside.saver, "sure?")
+        beside.invoke(graph, {"log": ["in"]}, config_of(), durability="sync")
+        head = beside.get_state(graph, MAIN)
+        saver.store.thread(THREAD).create_branch("no")
+        if switched:
+            saver.store.thread(THREAD).switch("no")
+        with monkeypatch.context() as patched:
+            write_late(saver.store, patched)
+            with pytest.raises(ConflictError, match="is the head of branch 'main' too"):
+                beside.invoke(graph, Command(resume="no"), config_of() if switched else NO, durability="sync")
+        after = beside.get_state(graph, MAIN)
+        assert (after.values, after.next) == (head.values, head.next)
+        out = beside.invoke(graph, Command(resume="yes"), MAIN, durability="sync")
+        assert out["note"] == "inner said yes" if nested else out["log"][2] == "ask: yes"
+        assert_sound(saver, THREAD)
+
+    @pytest.mark.parametrize("how", ["created and switched to", "named"])
+    def test_what_a_run_writes_counts_though_a_branch_that_began_there_became_current_meanwhile(
+        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        graph = asking_graph(saver, "sure?")
+        api.invoke(graph, {"log": ["in"]}, config_of(), durability="sync")
+        head = api.get_state(graph, config_of())
+        thread, put_writes = saver.store.thread(THREAD), saver.store.put_writes
+
+        def switched(thread_id: str, new: WritesInput, *more: Any) -> None:
+            if new.task_path and len(thread.branches()) == 1:
+                if how != "named":
+                    thread.create_branch("no")
+                named: RunnableConfig = {"configurable": {**head.config["configurable"], "branch": "no"}}
+                saver.put(named, checkpoint_of({"n": 1}), metadata_of(), {})
+                if how != "named":
+                    thread.switch("no")
+                assert next(branch for branch in thread.branches() if branch.name == "no").current
+            put_writes(thread_id, new, *more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(saver.store, "put_writes", switched)
+            out = api.invoke(graph, Command(resume="yes"), config_of(), durability="sync")
+        assert out["log"][-2:] == ["ask: yes", "last after 3"]
         assert_sound(saver, THREAD)
 
     def test_what_another_branch_left_undone_can_be_done(self, api: Api, saver: WfStoreSaver) -> None:

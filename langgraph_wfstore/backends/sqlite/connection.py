@@ -213,10 +213,12 @@ def _check_path(path: str, read_only: bool) -> None:
 
 
 def _is_archive(path: str) -> bool:
+    if not os.path.isfile(path):  # a FIFO, say, which would be waited for
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PK\3\4"
-    except OSError:  # not there yet, or not to be read: SQLite says what is wrong
+    except OSError:  # not to be read: SQLite says what is wrong
         return False
 
 
