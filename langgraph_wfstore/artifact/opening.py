@@ -88,6 +88,8 @@ class Opened:
     def __init__(self, path: str | PathLike[str], limits: Limits | None = None) -> None:
         self._path = Path(path)
         self._limits = limits or Limits()
+        if self._path.exists() and not self._path.is_file():
+            raise ArtifactError(f"the artifact {str(path)!r} is no regular file. Nothing was imported; check the path")
         try:
             self._file = self._path.open("rb")
         except OSError as error:

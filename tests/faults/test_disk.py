@@ -460,13 +460,14 @@ def test_an_empty_file_becomes_a_store() -> None:
             Path(file.name + left).unlink(missing_ok=True)
 
 
-def test_a_fifo_and_a_device_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["open", "read only", "import"])
+def test_a_fifo_and_a_device_are_refused(tmp_path: Path, how: str) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", Path("/dev/null")):
 
         def open_it(path: Path = path) -> str:
-            with pytest.raises(WfStoreError) as raised:
-                WfStore.open(path)
+            with WfStore.open("memory://") as store, pytest.raises(WfStoreError) as raised:
+                store.import_artifact(path) if how == "import" else WfStore.open(path, read_only=how == "read only")
             return str(raised.value)
 
         assert str(path) in children.start(open_it).outcome(10)

@@ -201,6 +201,8 @@ def _check_path(path: str, read_only: bool) -> None:
         )
     if not os.path.isdir(folder):
         raise BackendUnavailableError(f"cannot open {path}: there is no folder {folder}; create it, or check the path")
+    if os.path.exists(path) and not os.path.isfile(path):  # a FIFO, say, which would be waited for
+        raise WfStoreError(f"{path} is no regular file, so it can be no store; nothing was changed. Give another path")
     if _is_archive(path):
         raise WfStoreError(
             f"{path} is a ZIP archive, not a store; nothing was changed. If it is an artifact, a thread as one file: "
@@ -213,12 +215,10 @@ def _check_path(path: str, read_only: bool) -> None:
 
 
 def _is_archive(path: str) -> bool:
-    if not os.path.isfile(path):  # a FIFO, say, which would be waited for
-        return False
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PK\3\4"
-    except OSError:  # not to be read: SQLite says what is wrong
+    except OSError:  # not there yet, or not to be read: SQLite says what is wrong
         return False
 
 
