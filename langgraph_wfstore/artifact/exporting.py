@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..backends.base import SKELETON, Stale, Tail
+from ..backends.sqlite import is_open_here
 from ..canonical import hex_id
 from ..counting import counted
 from ..errors import BackendUnavailableError, IntegrityError, WfStoreError
@@ -99,6 +100,11 @@ def export(
         )
     if place.is_dir():
         raise WfStoreError(f"cannot export to {str(place)!r}: it is a directory; name a file in it, such as thread.wfz")
+    if is_open_here(place):
+        raise WfStoreError(
+            f"cannot export to {str(place)!r}: it is a store that this program has open; nothing was written. Name "
+            "another file, such as thread.wfz"
+        )
     signer = None if sign_with is None else signer_of(sign_with)
     selection = selection_of(redact)
     with contextlib.ExitStack() as stack:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from ..backends.sqlite import is_open_here
 from ..errors import ArtifactError
 from . import layout
 from .archive import MIMETYPE
@@ -66,7 +67,7 @@ class Limits:
 def looks_like_artifact(path: str | PathLike[str]) -> bool:
     """Whether there is a file that begins as an artifact does; `Opened` says whether it is one."""
     try:
-        if not Path(path).is_file():  # a FIFO would be waited for
+        if not Path(path).is_file() or is_open_here(path):  # a FIFO would be waited for
             return False
         with Path(path).open("rb") as file:
             return file.read(len(layout.BEGIN)) == layout.BEGIN
@@ -90,6 +91,11 @@ class Opened:
         self._limits = limits or Limits()
         if self._path.exists() and not self._path.is_file():
             raise ArtifactError(f"the artifact {str(path)!r} is no regular file. Nothing was imported; check the path")
+        if is_open_here(path):
+            raise ArtifactError(
+                f"{str(path)!r} is no artifact, but a store that this program has open. Nothing was imported; "
+                "store.copy_to copies threads from one store to another"
+            )
         try:
             self._file = self._path.open("rb")
         except OSError as error:

@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Connections:
         self._timeout = timeout
         self._reset()
         _check_path(path, read_only)
+        _all.add(self)
         with translated(path):
             self._make_ours()
 
@@ -122,6 +124,13 @@ class Connections:
             self._writer.close()
             self._writer = None
 
+    def has_open(self, path: str | os.PathLike[str]) -> bool:
+        """Whether these are connections to that file."""
+        try:
+            return not self._closed and os.path.samefile(self.path, path)
+        except (OSError, ValueError):  # one of them is not there, or can be no path
+            return False
+
     def _check_open(self) -> None:
         if self._closed:
             raise BackendUnavailableError(f"the store {self.path} is closed; open it again")
@@ -192,6 +201,18 @@ class Connections:
             )
 
 
+def is_open_here(path: str | os.PathLike[str]) -> bool:
+    """Whether a store of this process has a file open.
+
+    Nothing but SQLite may open such a file: a process that closes any descriptor of it gives up all the locks that it
+    holds on it (fcntl in POSIX), and with them what tells other processes that its log is still in use.
+    """
+    return any(each.has_open(path) for each in list(_all))
+
+
+_all: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
 def _check_path(path: str, read_only: bool) -> None:
     """Say what is wrong with a path where SQLite would only say that it cannot open it."""
     folder = os.path.dirname(path)
@@ -203,11 +224,6 @@ def _check_path(path: str, read_only: bool) -> None:
         raise BackendUnavailableError(f"cannot open {path}: there is no folder {folder}; create it, or check the path")
     if os.path.exists(path) and not os.path.isfile(path):  # a FIFO, say, which would be waited for
         raise WfStoreError(f"{path} is no regular file, so it can be no store; nothing was changed. Give another path")
-    if _is_archive(path):
-        raise WfStoreError(
-            f"{path} is a ZIP archive, not a store; nothing was changed. If it is an artifact, a thread as one file: "
-            "wfstore verify FILE verifies it, wfstore import FILE STORE brings it into a store"
-        )
     if read_only and not os.path.exists(path):
         raise StoreNotFoundError(
             f"cannot open {path}: it does not exist, and read_only=True never creates a store; check the path"
@@ -215,6 +231,7 @@ def _check_path(path: str, read_only: bool) -> None:
 
 
 def _is_archive(path: str) -> bool:
+    """Whether what is no database is an archive. Not to be asked of a file that may be one, see `is_open_here`."""
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PK\3\4"
@@ -263,6 +280,11 @@ def translation(path: str, error: Exception) -> Exception:
     if not isinstance(error, sqlite3.Error):
         return error
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB and _is_archive(path):
+        return WfStoreError(
+            f"{path} is a ZIP archive, not a store; nothing was changed. If it is an artifact, a thread as one file: "
+            "wfstore verify FILE verifies it, wfstore import FILE STORE brings it into a store"
+        )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return IntegrityError(
             f"{path} is not a sound SQLite file ({error}); nothing was written. If it was one, restore it from a "
