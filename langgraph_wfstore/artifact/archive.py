@@ -220,11 +220,11 @@ class Archive:
         os.fsync(self._file.fileno())
         self._file.close()
         self._temporary.replace(self._path)
-        _sync(self._path.parent)
+        sync_directory(self._path.parent)
 
 
-def _sync(directory: Path) -> None:
-    """Make a rename durable."""
+def sync_directory(directory: Path) -> None:
+    """Make it durable that a file of this directory has its name."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

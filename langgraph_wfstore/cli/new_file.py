@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..artifact.archive import sync_directory
 from ..backends import sqlite_path
 from ..errors import WfStoreError
 from ..store import WfStore
@@ -22,8 +23,11 @@ def opened_or_made(url: str) -> Iterator[WfStore]:
     Args:
         url: as for `WfStore.open`.
 
+    A command that is killed leaves `.NAME.*.partial`, which nothing uses.
+
     Raises:
-        WfStoreError: as `WfStore.open`; or somebody else made the file meanwhile.
+        WfStoreError: as `WfStore.open`; or somebody else made the file meanwhile; or SQLite could not write all of it to
+            one file, because the disk is full, say.
     """
     path = _new_file(url)
     if path is None:
@@ -34,7 +38,9 @@ def opened_or_made(url: str) -> Iterator[WfStore]:
     try:
         with WfStore.open(partial) as store:
             yield store
+        _check_whole(partial, path)
         _give_name(partial, path)
+        sync_directory(path.parent)
     finally:
         for part in _PARTS:
             Path(f"{partial}{part}").unlink(missing_ok=True)
@@ -47,6 +53,16 @@ def _new_file(url: str) -> Path | None:
         return None
     path = Path(named).absolute()
     return None if os.path.lexists(path) or not path.parent.is_dir() else path
+
+
+def _check_whole(partial: Path, path: Path) -> None:
+    """What is still in the log would be lost with it."""
+    log = Path(f"{partial}-wal")
+    if log.exists() and log.stat().st_size:
+        raise WfStoreError(
+            f"{path} was not made: SQLite could not write all of it to its file. Nothing is left of it; check that the "
+            "disk has space, and repeat"
+        )
 
 
 def _give_name(partial: Path, path: Path) -> None:

@@ -40,7 +40,7 @@ class Schema:
         if deletes:
             script = migration_sql(self.name)
             store = script[script.index("INSERT INTO") :].partition(";")[0]
-            version_to_end = script[script.rindex("UPDATE") :]
+            version_to_end = script[script.rindex("INSERT INTO") :]
             first_rows = f"{store};{version_to_end}"
             self._db.execute(EMPTIED.format(deletes=deletes, schema=self.name, first_rows=first_rows))
 

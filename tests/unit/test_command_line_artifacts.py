@@ -186,6 +186,27 @@ class TestImport:
         assert "by somebody else meanwhile" in capsys.readouterr().err
         assert new.read_bytes() == b"mine" and not list(tmp_path.glob(".*"))
 
+    def test_what_cannot_be_brought_into_one_file_is_no_store(self, place, tmp_path, capsys, monkeypatch):
+        """As on a full disk: the log is not folded in when the store is closed. Here somebody reads meanwhile."""
+        file, new = tmp_path / "a.wfz", tmp_path / "new.db"
+        assert main(["export", place, THREAD, str(file)]) == 0
+        before, readers = set(tmp_path.iterdir()), []
+        take_in = new_file.WfStore.import_artifact
+
+        def read_meanwhile(store, *given, **named):
+            readers.append(sqlite3.connect(store.backend.path, isolation_level=None))
+            readers[0].execute("BEGIN")
+            readers[0].execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return take_in(store, *given, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(new_file.WfStore, "import_artifact", read_meanwhile)
+            assert main(["import", str(file), str(new)]) == UNUSABLE
+        readers[0].close()
+        assert "could not write all of it to its file" in capsys.readouterr().err
+        assert set(tmp_path.iterdir()) == before
+        assert main(["import", str(file), str(new)]) == 0
+
     def test_a_thread_that_lacks_what_the_file_holds_is_said(self, place, withheld, tmp_path, capsys):
         whole, other = str(tmp_path / "whole.wfz"), str(tmp_path / "other.db")
         assert main(["export", place, THREAD, whole]) == 0

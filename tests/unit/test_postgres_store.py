@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -221,9 +222,12 @@ class TestSchema:
         run_sql(
             postgres_url,
             f"DROP FUNCTION {schema}.append",  # what version 2 brought
+            f"DELETE FROM {schema}.store WHERE name = 'deleted runs'",
             f"UPDATE {schema}.store SET value = '\\x31' WHERE name = 'version'",
         )
-        with pytest.raises(BackendUnavailableError, match=r"a store of version 1 .* makes none of version 2"):
+        with pytest.raises(
+            BackendUnavailableError, match=rf"a store of version 1 .* 2; .* --schema {schema} --from-version 1`"
+        ):
             WfStore.open(f"{postgres_url}?schema={schema}", read_only=True)
         errors: list[BaseException] = []
 
@@ -245,12 +249,18 @@ class TestSchema:
             assert_sound(saver, "t")
             assert len(saver.store.thread("t").runs()) == 7
 
+    @pytest.mark.parametrize("name", ["a%b", "a$wfstore_append$b", "x" * 64, ""])
+    def test_a_schema_that_could_not_be_written_is_refused(self, postgres_url, name):
+        with pytest.raises(ValueError, match="a schema's name has 1 to 63 bytes"):
+            WfStore.open(f"{postgres_url}?schema={quote(name)}")
+
     def test_the_printed_sql_of_a_later_version_leaves_alone_what_is_there(self, postgres_url, schema):
         with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
             talk(saver)
         run_sql(
             postgres_url,
             f"DROP FUNCTION {schema}.append",
+            f"DELETE FROM {schema}.store WHERE name = 'deleted runs'",
             f"UPDATE {schema}.store SET value = '\\x31' WHERE name = 'version'",
             migration_sql(schema, 1),
         )
@@ -268,7 +278,9 @@ class TestSchema:
             "REVOKE CREATE ON DATABASE postgres FROM PUBLIC",
         )
         as_role = postgres_url.replace("wfstore@", f"{role}@")
-        with pytest.raises(BackendUnavailableError, match=r"python -m langgraph_wfstore\.backends\.postgres"):
+        with pytest.raises(
+            BackendUnavailableError, match=rf"python -m langgraph_wfstore\.backends\.postgres --schema {schema}`"
+        ):
             WfStore.open(f"{as_role}?schema={schema}")
         run_sql(
             postgres_url,
@@ -312,13 +324,15 @@ class TestSchema:
 
 
 class TestDeletedRuns:
+    @pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
     @pytest.mark.parametrize("begun", [True, False])
-    def test_an_append_that_waits_for_the_deletion_of_its_run_sees_it(self, postgres_url, schema, begun):
-        with WfStoreSaver(f"{postgres_url}?schema={schema}", capture=False) as saver:
+    def test_an_append_that_waits_for_the_deletion_of_its_run_sees_it(self, postgres_url, schema, begun, level):
+        options = quote(f"-c default_transaction_isolation={level}".replace(level, level.replace(" ", "\\ ")))
+        with WfStoreSaver(f"{postgres_url}?schema={schema}&options={options}", capture=False) as saver:
             if begun:
                 talk(saver)
             config: Any = {"configurable": {"thread_id": "t", "run_id": "r"}}
-            hashed = run_hash(saver.store.backend.store_secret, "r")
+            backend: Any = saver.store.backend
             before = [info.records for info in saver.store.threads()]
             refused: list[BaseException] = []
 
@@ -328,19 +342,15 @@ class TestDeletedRuns:
                 except ThreadDeletedError as error:
                     refused.append(error)
 
-            with psycopg.connect(postgres_url) as db:
-                # As `mark_deleted_runs` does, and not committed yet.
-                db.execute(f"LOCK TABLE {schema}.record IN SHARE MODE".encode())
-                db.execute(f"INSERT INTO {schema}.deleted_run VALUES (%s)".encode(), (hashed,))
+            with psycopg.connect(postgres_url) as db, db.transaction():
+                backend._rewrites.mark_deleted_runs(db, [run_hash(backend.store_secret, "r")])  # not committed yet
                 running = threading.Thread(target=run)
                 running.start()
-                waits = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{schema}.record'::regclass"
                 with psycopg.connect(postgres_url, autocommit=True) as other:
-                    while other.execute(waits.encode()).fetchone() == (0,):
+                    while other.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
                         assert running.is_alive()
                         time.sleep(0.01)
-                db.commit()
-                running.join()
+            running.join()
             assert refused
             assert [info.records for info in saver.store.threads()] == before
 

@@ -177,6 +177,8 @@ class Rewrites:
         """See `Backend.mark_deleted_runs`; what was being appended meanwhile is there afterwards, or stale."""
         with db.transaction():
             # Waits for appends that are under way and may not have seen the mark, and lets those after it see it.
+            # The row is for those at an isolation level at which what is seen is older than the lock.
+            db.execute(self._sql("UPDATE wf.store SET value = value WHERE name = 'deleted runs'"))
             db.execute(self._sql("LOCK TABLE wf.record IN SHARE MODE"))
             db.execute(
                 self._sql("INSERT INTO wf.deleted_run SELECT unnest(%s::bytea[]) ON CONFLICT DO NOTHING"), (hashes,)

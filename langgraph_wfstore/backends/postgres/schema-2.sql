@@ -15,7 +15,7 @@ CREATE FUNCTION wf.append(
   moved integer[], moved_to bigint[],
   branch_numbers integer[], branch_names bytea[], bases bigint[], heads bigint[],
   OUT thread_no bigint, OUT lineage_no bigint
-) LANGUAGE plpgsql AS $append$
+) LANGUAGE plpgsql AS $wfstore_append$
 #variable_conflict use_column
 DECLARE
   is_new boolean := number IS NULL;
@@ -26,6 +26,10 @@ BEGIN
   IF token IS NOT NULL THEN
     PERFORM FROM wf.lease l WHERE l.name_key = append.key AND l.token = append.token FOR SHARE;
     IF NOT FOUND THEN RETURN; END IF;
+  END IF;
+  IF run IS NOT NULL AND current_setting('transaction_isolation') <> 'read committed' THEN
+    -- What such a transaction sees is older than its locks: if a run was deleted since, this fails and is tried again.
+    PERFORM FROM wf.store s WHERE s.name = 'deleted runs' FOR SHARE;
   END IF;
   IF is_new THEN
     -- As with the table of records below: a run that is being deleted is seen here or waits for us.
@@ -80,5 +84,7 @@ BEGIN
   thread_no := append.number;
   lineage_no := found_lineage;
 END
-$append$;
+$wfstore_append$;
+-- Changed whenever runs are deleted.
+INSERT INTO wf.store VALUES ('deleted runs', '');
 UPDATE wf.store SET value = '\x32' WHERE name = 'version';

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 VERSION = 2
 _MIGRATIONS = {1: "schema.sql", 2: "schema-2.sql"}  # per version the script that leads to it from the one before
+_IN_NO_NAME = ("%", "$wfstore_append$")  # placeholders; what quotes the function's body
 _LONGEST = 63  # bytes of a name in PostgreSQL
 
 
@@ -27,8 +29,12 @@ class Sql:
     """
 
     def __init__(self, schema: str) -> None:
-        if not schema.isprintable() or "%" in schema or not 0 < len(schema.encode()) <= _LONGEST:
-            raise ValueError(f"a schema's name has 1 to {_LONGEST} bytes, printable and without %, not {schema!r:.100}")
+        bad = any(part in schema for part in _IN_NO_NAME)
+        if bad or not schema.isprintable() or not 0 < len(schema.encode()) <= _LONGEST:
+            raise ValueError(
+                f"a schema's name has 1 to {_LONGEST} bytes, printable and without {' or '.join(_IN_NO_NAME)}, not "
+                f"{schema!r:.100}"
+            )
         self.schema = schema
         self.name = '"' + schema.replace('"', '""') + '"'
         self._known: dict[str, bytes] = {}
@@ -85,9 +91,9 @@ def made_ready(db: Connection[Any], sql: Sql, read_only: bool, place: str) -> by
             there = f"a store of version {version}" if version else "no store"
             raise StoreNotFoundError(
                 f"{place} has {there} in schema {sql.schema!r}, and read_only makes none of version {VERSION}; open it "
-                "without read_only once, or run what `python -m langgraph_wfstore.backends.postgres` prints"
+                f"without read_only once, or run what {_command(sql, version)} prints"
             )
-        _migrate(db, sql, place)
+        _migrate(db, sql, version, place)
     found = db.execute(sql("SELECT value FROM wf.store WHERE name = 'secret'"), binary=True).fetchone()
     if found is None or len(found[0]) != 32:
         raise IntegrityError(f"schema {sql.schema!r} of {place} holds no store secret; restore it from a backup")
@@ -120,7 +126,7 @@ def _not_ours(sql: Sql, place: str) -> WfStoreError:
     return WfStoreError(f"schema {sql.schema!r} of {place} has a table `store` that is not ours; name another schema")
 
 
-def _migrate(db: Connection[Any], sql: Sql, place: str) -> None:
+def _migrate(db: Connection[Any], sql: Sql, version: int, place: str) -> None:
     from psycopg import errors
 
     lock = int.from_bytes(hashlib.sha256(f"wfstore {sql.schema}".encode()).digest()[:8], "big", signed=True)
@@ -135,8 +141,14 @@ def _migrate(db: Connection[Any], sql: Sql, place: str) -> None:
     except errors.InsufficientPrivilege as error:
         raise BackendUnavailableError(
             f"{place} does not let this user make the tables of schema {sql.schema!r} ({str(error).strip()}); run what "
-            "`python -m langgraph_wfstore.backends.postgres` prints as somebody who may, or grant CREATE"
+            f"{_command(sql, version)} prints as somebody who may, or grant CREATE"
         ) from error
+
+
+def _command(sql: Sql, version: int) -> str:
+    """What prints the SQL that is missing."""
+    there = f" --from-version {version}" if version else ""
+    return f"`python -m langgraph_wfstore.backends.postgres --schema {shlex.quote(sql.schema)}{there}`"
 
 
 def _known_version(db: Connection[Any], sql: Sql) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...errors import WfStoreError
@@ -29,8 +29,7 @@ def refusal(error: BaseException) -> str | None:
     Args:
         error: what redis-py raised; its causes are looked at.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"has a certificate that is not accepted ({cause.verify_message}); ssl_ca_certs in the URL names the "
@@ -41,8 +40,19 @@ def refusal(error: BaseException) -> str | None:
                 f"and this client did not agree on TLS ({cause}); in the URL, ssl_certfile, ssl_keyfile and "
                 "ssl_password are for the client's own certificate, ssl_ca_certs for the server's"
             )
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from. What was only being handled when a cause was raised is none."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        raised_by_client = type(cause).__module__.partition(".")[0] == "redis"  # which raises without saying from what
+        implied = cause.__context__ if raised_by_client and not cause.__suppress_context__ else None
+        cause = cause.__cause__ or implied
 
 
 def check_files(shown: str, options: Iterable[tuple[str, Any]]) -> None:
