@@ -26,7 +26,7 @@ def opened_or_made(url: str) -> Iterator[WfStore]:
     A command that is killed leaves `.NAME.*.partial`, which nothing uses.
 
     Raises:
-        WfStoreError: as `WfStore.open`; or somebody else made the file meanwhile; or SQLite could not write all of it to
+        WfStoreError: as `WfStore.open`; or somebody else made the file meanwhile; or SQLite could not write it all to
             one file, because the disk is full, say.
     """
     path = _new_file(url)

@@ -15,7 +15,7 @@ from .schema import Sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_BYTES, _SMALL, _WHOLE, _BIG, _FLAG = "bytea", "smallint", "integer", "bigint", "boolean"
+_BYTES, _SMALL, _WHOLE, _BIG = "bytea", "smallint", "integer", "bigint"
 # In the order of RecordRow, and what each is in PostgreSQL.
 RECORD = "seq, kind, id, state, body, ordinal, seal, anchor, space, position, branch, within, source, step, run, refs"
 _OF_RECORD = [_WHOLE, _SMALL, _BYTES, _SMALL, _BYTES, _WHOLE, _BYTES, _BIG, _BIG, _BIG, _WHOLE, _BIG, _BYTES, _BIG]
@@ -23,11 +23,10 @@ _OF_RECORD += [_BIG, _BYTES]
 OBJECT = "number, id, form, tag, nonce, data"
 _OF_OBJECT = [_WHOLE, _BYTES, _SMALL, _BYTES, _BYTES, _BYTES, _BIG]  # the last is what it is found by
 _OF_LINK, _OF_MOVE, _OF_BRANCH = [_BIG, _WHOLE], [_WHOLE, _BIG], [_WHOLE, _BYTES, _BIG, _BIG]
-_OF_THREAD = [_BIG, _BIG, _BIG, _WHOLE, _BYTES, _BYTES, _BIG, _BYTES, _BYTES, _BIG]
-_OF_CALL = [*_OF_THREAD, _BYTES, _BIG, _WHOLE, _FLAG, _FLAG]
-_ARRAYS = [*_OF_RECORD, *_OF_OBJECT, *_OF_LINK, *_OF_MOVE, *_OF_BRANCH]
-_PARAMETERS = [*(f"%s::{kind}" for kind in _OF_CALL), *(f"%b::{kind}[]" for kind in _ARRAYS)]
-_APPEND = f"SELECT * FROM wf.append({', '.join(_PARAMETERS)})"
+_SINGLE = 15  # arguments of `append` before the arrays
+_ARRAYS = len(_OF_RECORD) + len(_OF_OBJECT) + len(_OF_LINK) + len(_OF_MOVE) + len(_OF_BRANCH)
+# Without casts: the function's own types decide, and there is less to parse.
+_APPEND = f"SELECT wf.append({', '.join(['%b'] * (_SINGLE + _ARRAYS))})"
 
 
 class Appends:
@@ -59,11 +58,12 @@ class Appends:
             found = db.execute(self._sql(_APPEND), self._values(batch), binary=True).fetchone()
         except errors.UniqueViolation:  # somebody created the thread at the same time
             found = None
-        if found is None or found[0] is None:
-            found = self._applied(db, batch) if again else None
-        if found is None:
+        numbers = None if found is None else found[0]
+        if numbers is None and again:
+            numbers = self._applied(db, batch)
+        if numbers is None:
             return False
-        batch.thread.number, batch.thread.lineage = found
+        batch.thread.number, batch.thread.lineage = numbers
         return True
 
     def _applied(self, db: Connection[Any], batch: Append) -> tuple[int, int] | None:
