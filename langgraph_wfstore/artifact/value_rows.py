@@ -52,6 +52,7 @@ class ValueRows:
         self._bases: OrderedDict[int, StoredList] = OrderedDict()  # by the first item
         self._bases_size = 0
         self._lists: set[int] = set()  # lines
+        self._maps: set[int] = set()  # lines
         self._where = ""
 
     def take(self, line: ValueLine, where: str) -> None:
@@ -104,7 +105,7 @@ class ValueRows:
         parts, numbers = [], []
         for item in line.items:
             number = item >> FLAG_BITS
-            if not 0 < number < len(self._ids) // _ID or self._levels[number] or number in self._lists:
+            if not 0 < number < len(self._ids) // _ID or not self._is_object(number):
                 self._refuse(f"it names line {number}, which is no object before it")
             if item & FLAGS == FLAGS:
                 self._refuse("an item has a flag that no item has")
@@ -174,7 +175,7 @@ class ValueRows:
 
     def _map(self, line: MapLine) -> None:
         last = len(self._objects)
-        bad = line.shell >= last or self._levels[line.shell] or line.shell in self._lists
+        bad = line.shell >= last or not self._is_object(line.shell)
         if bad or not all(number in self._lists for _, number in line.lists):
             self._refuse("its shell is no object before it, or a list is none")
         if map_id(self._id(line.shell), [(at, self._id(number)) for at, number in line.lists]) != line.id:
@@ -182,7 +183,12 @@ class ValueRows:
         parts = [self._objects[line.shell]]
         for at, number in line.lists:
             parts += (at, self._objects[number])
+        self._maps.add(last)
         self._row(line.id, MAP, "", None, pack_numbers(parts))
+
+    def _is_object(self, line: int) -> bool:
+        """Whether a line before this one is an object, redacted or not: no part of a list, no list and no map."""
+        return not self._levels[line] and line not in self._lists and line not in self._maps
 
     def _row(self, name: bytes, form: int, tag: str, nonce: bytes | None, data: bytes) -> int:
         if name in self.numbers:

@@ -161,11 +161,21 @@ class _Parts:
         items = self._items[row.number] = apply_splice(row.data, self._items[base] if base else [])
         if list_id([bytes((n & 3,)) + self.rows[n >> 2].id for n in items]) != row.id:
             self._add(f"object {row.number}", "the list does not match its id")
+        for number in dict.fromkeys(n >> 2 for n in items):
+            self._check_is_object(row.number, "item", number)
 
     def _check_map(self, row: ObjectRow) -> None:
         shell, holes = map_numbers(row.data)
         if map_id(self.rows[shell].id, [(at, self.rows[n].id) for at, n in holes]) != row.id:
             self._add(f"object {row.number}", "the dict does not match its id")
+        self._check_is_object(row.number, "shell", shell)
+        for number in dict.fromkeys(n for _, n in holes):
+            if self.rows[number].form != LIST:
+                self._add(f"object {row.number}", f"its part {number} is no list")
+
+    def _check_is_object(self, whole: int, what: str, number: int) -> None:
+        if self.rows[number].form in (LIST, MAP):
+            self._add(f"object {whole}", f"its {what} {number} is a list or a dict, not an object")
 
     def reach(self, wanted: set[int], *, bases: bool = True) -> set[int]:
         """The numbers of what these need; without `bases` of what they consist of."""

@@ -217,8 +217,8 @@ def one_put(build: Callable[[Put], Any], where: str = "channel") -> Contents:
     """A thread of one checkpoint with a value that somebody else has thought of.
 
     Args:
-        build: puts its lines, and gives the reference.
-        where: "channel" (called z), "metadata" or "extra".
+        build: puts its lines, and gives the reference; or a list of references, to be those of several channels.
+        where: "channel" (called z, z1, ...), "metadata" or "extra".
     """
     with WfStoreSaver(":memory:") as saver:
         values = {"a": 1}
@@ -233,7 +233,8 @@ def one_put(build: Callable[[Put], Any], where: str = "channel") -> Contents:
 
     def change(number: int, body: Body, ids: list[str]) -> None:
         if where == "channel":
-            body["channels"].append(["z", 1, ref])
+            refs = ref if isinstance(ref, list) else [ref]
+            body["channels"] += [[f"z{n or ''}", 1, each] for n, each in enumerate(refs)]
         else:
             body[where] = ref
 

@@ -410,6 +410,28 @@ def _not_named(put: Put) -> Any:
     return put.object(b"x")[1]
 
 
+def _map_of_one(put: Put, element: bytes, shell: tuple[int, str] | None = None) -> Any:
+    """A map of one list of one element; its shell is what has this number and id, or an object."""
+    number, name = shell or put.object(b"\x81\xa1a\xc0")
+    put.list([(0, *put.object(element))])
+    return put.map(number, name, [(0, put.last)])
+
+
+def _first_a(kind: str, then: str) -> Callable[[Put], Any]:
+    """A list or a map, and a second value that names it as an item, as its shell or as its list."""
+
+    def build(put: Put) -> Any:
+        first = _map_of_one(put, b"one") if kind == "map" else put.list([(0, *put.object(b"one"))])
+        number, name = put.last, first[kind]
+        if then == "item":
+            return [first, put.list([(0, number, name)])]
+        if then == "shell":
+            return [first, _map_of_one(put, b"two", (number, name))]
+        return [first, put.map(*put.object(b"\x81\xa1a\xc0"), [(0, number)])]
+
+    return build
+
+
 VALUES: dict[str, tuple[Callable[[Put], Any], bool]] = {
     "an object": (_nothing, False),
     "an object that nothing names": (_not_named, True),
@@ -424,6 +446,12 @@ VALUES: dict[str, tuple[Callable[[Put], Any], bool]] = {
     "a map without lists": (_map_of(), True),
     "a map with a list at a large position": (_map_of(2**53 - 1), False),
     "a map whose lists are not in order": (_map_of(1, 0), True),
+    "a list that an earlier value is": (_first_a("list", "list"), False),
+    "a list that an earlier value is, as a shell": (_first_a("list", "shell"), True),
+    "a list that an earlier value is, as an item": (_first_a("list", "item"), True),
+    "a map that an earlier value is, as a shell": (_first_a("map", "shell"), True),
+    "a map that an earlier value is, as an item": (_first_a("map", "item"), True),
+    "a map that an earlier value is, as a list": (_first_a("map", "list"), True),
 }
 
 
