@@ -99,9 +99,6 @@ def _is_one(source: Backend, target: Backend) -> bool:
 
 def _copy(source: WfStore, target: WfStore, thread_id: str, progress: Progress | None) -> tuple[bool, int]:
     def attempt(tail: Tail) -> tuple[bool, int]:
-        def lines() -> Iterator[Placed]:
-            return _placed(source, tail)
-
         def agrees(_: Facts) -> None:
             if not stands(source, tail):
                 raise Stale
@@ -111,7 +108,8 @@ def _copy(source: WfStore, target: WfStore, thread_id: str, progress: Progress |
                 progress(thread_id, done, of)
 
         root = root_of(source.backend, tail, tail.last)
-        return bring(target, thread_id, Brought(lines, lines, tail.last, root, agrees), _NO_LIMITS, went)
+        brought = Brought(lambda: (_placed(source, tail), agrees), tail.last, root)
+        return bring(target, thread_id, brought, _NO_LIMITS, went)
 
     return settled(source, thread_id, attempt, afterwards=False)
 

@@ -9,7 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ..arguments import checked_thread_id
-from ..backends.base import REMOVAL, SKELETON, Backend, Tail
+from ..backends.base import OBJECT, REMOVAL, SKELETON, Backend, Tail
 from ..canonical import hex_id, utf8
 from ..counting import counted
 from ..errors import ArtifactError, BackendUnavailableError, ConflictError
@@ -82,8 +82,7 @@ def import_artifact(
     with Opened(path, limits) as opened:
         manifest = opened.manifest
         name = manifest.thread_id if thread_id is None else checked_thread_id(thread_id)
-        read = _Reading(opened)
-        brought = Brought(read.lines, lambda: _Reading(opened).lines(), manifest.records, manifest.root, read.check)
+        brought = Brought(lambda: _Reading(opened).begin(), manifest.records, manifest.root)
         new, lacking = bring(store, name, brought, limits, progress)
     head = store.views.tail(name).seal
     return ImportReport(name, None if head is None else hex_id(head), manifest.records, new, lacking)
@@ -99,7 +98,11 @@ class _Reading:
         self._names: list[tuple[bytes, int]] = []
         self._lines = 0
 
-    def lines(self) -> Iterator[Placed]:
+    def begin(self) -> Begun:
+        """The lines, and what checks the rest behind them."""
+        return self._all(), self._check
+
+    def _all(self) -> Iterator[Placed]:
         """Every line, each record behind the lines of the values that it names."""
         values = self._opened.lines("objects")
         order = Order()
@@ -132,7 +135,7 @@ class _Reading:
             self._names.append((value.id, self._lines))
         return place, value
 
-    def check(self, facts: Facts) -> None:
+    def _check(self, facts: Facts) -> None:
         """ArtifactError if manifest, members or indexes are not those that follow from the lines."""
         manifest = self._opened.manifest
         if facts.manifest(manifest.thread_id, manifest.members) != manifest:
@@ -161,21 +164,21 @@ class _Reading:
         )
 
 
+Begun = tuple[Iterable[Placed], Callable[[Facts], None]]
+"""Lines, and what is called behind them with what was counted; it raises if that is not what it should be."""
+
+
 class Brought(NamedTuple):
     """A thread that comes from elsewhere.
 
     Attributes:
-        lines: begins to give its lines, each record behind the lines of the values that it names.
-        again: the same, to look at what a thread that is there lacks.
+        begin: begins to give its lines, each record behind the lines of the values that it names.
         records, root: how many records there are, and the root over them.
-        agrees: called with what was counted, before anything is visible; raises if it is not what it should be.
     """
 
-    lines: Callable[[], Iterable[Placed]]
-    again: Callable[[], Iterable[Placed]]
+    begin: Callable[[], Begun]
     records: int
     root: bytes
-    agrees: Callable[[Facts], None]
 
 
 def bring(
@@ -192,23 +195,9 @@ def bring(
     """
     there = _there(store.backend, thread_id, brought)
     if there is not None:
-        return False, _lacking(store.backend, there, brought)
-    values = ValueRows(limits)
-    taken = RecordRows(values)
+        return False, _lacking(store.backend, there, brought, limits)
     with Staging(store.backend, utf8(thread_id), store.views.lineage_secret()) as staging:
-        for where, line, record in brought.lines():
-            if not isinstance(line, RecordLine):
-                taken.facts.value(line)
-                values.take(line, where)
-                continue
-            if taken.rows and _is_full(taken, values) and not isinstance(record, BranchRecord):
-                staging.add(_batch(taken, values))
-            taken.take(line, record, where)
-            if progress is not None:
-                progress(len(taken.facts.ids), brought.records)
-        values.finish()
-        taken.finish()
-        brought.agrees(taken.facts)
+        taken, values = _taken(brought, limits, staging.add, progress)
         head = taken.facts.head
         if values.withheld:
             taken.state_withheld()
@@ -219,7 +208,34 @@ def bring(
     there = _there(store.backend, thread_id, brought)
     if there is None:
         raise BackendUnavailableError(f"thread {thread_id!r} was made and deleted meanwhile; repeat the import")
-    return False, _lacking(store.backend, there, brought)
+    return False, _lacking(store.backend, there, brought, limits)
+
+
+def _taken(
+    brought: Brought, limits: Limits, add: Callable[[Batch], None], progress: Progress | None = None
+) -> tuple[RecordRows, ValueRows]:
+    """All lines, checked; they still hold the last batch, and `add` was given those before it.
+
+    Raises:
+        ArtifactError, IntegrityError: the lines are not those of a sound thread.
+    """
+    values = ValueRows(limits)
+    taken = RecordRows(values)
+    lines, agrees = brought.begin()
+    for where, line, record in lines:
+        if not isinstance(line, RecordLine):
+            taken.facts.value(line)
+            values.take(line, where)
+            continue
+        if taken.rows and _is_full(taken, values) and not isinstance(record, BranchRecord):
+            add(_batch(taken, values))
+        taken.take(line, record, where)
+        if progress is not None:
+            progress(len(taken.facts.ids), brought.records)
+    values.finish()
+    taken.finish()
+    agrees(taken.facts)
+    return taken, values
 
 
 def _is_full(taken: RecordRows, values: ValueRows) -> bool:
@@ -256,12 +272,23 @@ def _there(backend: Backend, thread_id: str, brought: Brought) -> Tail | None:
     )
 
 
-def _lacking(backend: Backend, tail: Tail, brought: Brought) -> int:
-    """How many objects were to be brought whose content a stored thread of the same records has not."""
+def _lacking(backend: Backend, tail: Tail, brought: Brought, limits: Limits) -> int:
+    """How many objects were to be brought whose content a stored thread of the same records has not.
+
+    Raises:
+        ArtifactError, IntegrityError: what was to be brought is not a sound thread.
+    """
     if not any(row.state or row.kind == REMOVAL for page in pages(backend, tail, tail.last) for row in page):
         return 0
     has = {line.id for line in Source(backend, tail).lines() if isinstance(line, ObjectLine)}
-    return sum(isinstance(line, ObjectLine) and line.id not in has for _, line, _ in brought.again())
+    found = 0
+
+    def count(batch: Batch) -> None:
+        nonlocal found
+        found += sum(row.form == OBJECT and row.id not in has for row in batch.objects)
+
+    count(_batch(*_taken(brought, limits, count)))
+    return found
 
 
 def root_of(backend: Backend, tail: Tail, records: int) -> bytes:

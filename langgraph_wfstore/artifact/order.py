@@ -5,7 +5,7 @@ See FORMAT.md, section 15. Only what is new since the value before it is kept, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..errors import ArtifactError
 from ..values.lists import FLAG_BITS
@@ -50,34 +50,37 @@ class Order:
 
 def _lines(number: int, block: dict[int, ValueLine]) -> Iterator[int]:
     """The lines of a block that a value needs, itself last, each once, in the order in which they must stand."""
-    seen: set[int] = set()
-    for each in _needed(number, block):
-        if each in block and each not in seen:
-            seen.add(each)
-            yield each
-
-
-def _needed(number: int, block: dict[int, ValueLine]) -> Iterator[int]:
     line = block[number]
+    seen = {number}
     if isinstance(line, MapLine):
-        yield line.shell
-        for _, each in line.lists:
-            if each in block and each != number:
-                yield from _needed(each, block)
-    elif isinstance(line, ListLine) and line.top:
-        levels = [[line.top] if line.top in block else []]
-        while levels[-1] and isinstance(block[levels[-1][0]], NodeLine):
-            levels.append(_below(levels[-1], block))
-        for leaf in levels[-1]:
-            found = block[leaf]
-            if isinstance(found, LeafLine):
-                yield from (item >> FLAG_BITS for item in found.items)
-        for level in reversed(levels):
-            yield from level
+        yield from _new([line.shell], block, seen)
+        for each in _new((part for _, part in line.lists), block, seen):
+            yield from _below_list(block[each], block, seen)
+            yield each
+    else:
+        yield from _below_list(line, block, seen)
     yield number
 
 
-def _below(nodes: list[int], block: dict[int, ValueLine]) -> list[int]:
-    """What nodes name, as far as it is new, each once."""
-    found = (part for each in nodes if isinstance(node := block[each], NodeLine) for part in node.parts)
-    return [part for part in dict.fromkeys(found) if part in block]
+def _below_list(line: ValueLine, block: dict[int, ValueLine], seen: set[int]) -> Iterator[int]:
+    """What a list needs and is not seen yet: its objects, its leaves, and its nodes, level by level."""
+    if not isinstance(line, ListLine):
+        return
+    levels = [[*_new([line.top], block, seen)]]
+    while levels[-1]:
+        found = (part for each in levels[-1] if isinstance(node := block[each], NodeLine) for part in node.parts)
+        levels.append([*_new(found, block, seen)])
+    for level in reversed(levels):
+        for each in level:
+            if isinstance(leaf := block[each], LeafLine):
+                yield from _new((item >> FLAG_BITS for item in leaf.items), block, seen)
+    for level in reversed(levels):
+        yield from level
+
+
+def _new(numbers: Iterable[int], block: dict[int, ValueLine], seen: set[int]) -> Iterator[int]:
+    """Which of these are lines of the block that are not seen yet; they are now."""
+    for each in numbers:
+        if each in block and each not in seen:
+            seen.add(each)
+            yield each
