@@ -1397,7 +1397,8 @@ class Archive:
         limit = max(_INFLATED, _RATIO * self.length) if max_inflated is None else max_inflated
         if sum(sizes.values()) > limit:
             raise Damaged(
-                f"archive: it would inflate to {sum(sizes.values())} bytes, more than {limit} (--max-inflated)"
+                f"archive: it would inflate to {sum(sizes.values())} bytes, more than {limit}; if you know who made it, "
+                "allow so many (--max-inflated)"
             )
 
     def _check_layout(self) -> None:
@@ -2270,6 +2271,9 @@ def verdict(ok: bool, problems: list[str], said: list[str], quiet: bool) -> int:
     return 0 if ok else 1
 
 
+_INFLATED_HELP = "of all entries together; default: 1 GiB, or 100 times the size of the file if that is more"
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="wfstore_verify.py", description="Verify a .wfz artifact, or a proof, offline."
@@ -2281,7 +2285,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--expect-root", metavar="DIGEST", help="a root kept elsewhere, sha256:...; needed for a proof")
     parser.add_argument("--statement", metavar="FILE", help="a signed head statement that the thread goes on from")
     parser.add_argument("--key", help="the signer's Ed25519 public key: a PEM file, or 64 hexadecimal digits")
-    parser.add_argument("--max-inflated", metavar="BYTES", type=int, help="of the whole archive; default: 1 GiB")
+    parser.add_argument("--max-inflated", metavar="BYTES", type=int, help=_INFLATED_HELP)
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")
     found = parser.parse_args(arguments)
     for name in ("expect_head", "expect_root"):

@@ -8,17 +8,20 @@ import secrets
 import tempfile
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from . import layout
 from .layout import DEFLATED, STORED, Writer
 from .manifest import Manifest, Member
 
 MIMETYPE = b"application/vnd.langgraph-wfstore.thread+zip"
 CHUNK = 1 << 20  # bytes of lines, with which a member ends
 _COPIED = 1 << 20  # bytes at a time
+_SIGNATURES = 1 << 20  # bytes that are left for them
 
 
 class Places:
@@ -173,7 +176,8 @@ class Archive:
 
     Args:
         path: where it goes.
-        compress: whether entries are deflated.
+        compress: whether entries are deflated. If they have more than a GiB together, those that would deflate to less
+            than a hundredth are not: a reader refuses such a file as one that was made to fill its disk.
     """
 
     def __init__(self, path: Path, compress: bool) -> None:
@@ -183,23 +187,32 @@ class Archive:
         self._file: IO[bytes] = self._temporary.open("xb+")
         self._zip = Writer(self._file)
         self._zip.add("mimetype", [MIMETYPE], STORED)
+        self._total = len(MIMETYPE) + _SIGNATURES
 
     def begin(self, manifest: Manifest) -> None:
         """Write the manifest, which comes first."""
-        self._zip.add("manifest.json", [manifest.encoded()], self._method)
+        encoded = manifest.encoded()
+        self._total += len(encoded) + sum(member.size for member in manifest.members)
+        self._add("manifest.json", lambda: [encoded])
 
     def text(self, text: Text) -> None:
         """Write a member."""
-        self._zip.add(text.name, text.pieces(), self._method)
+        self._add(text.name, text.pieces)
 
     def lines(self, lines: Lines) -> None:
         """Write members of JSON Lines."""
         for at, member in enumerate(lines.members):
-            self._zip.add(member.name, lines.pieces(at), self._method)
+            self._add(member.name, partial(lines.pieces, at))
 
     def signature(self, name: str, data: bytes) -> None:
         """Write a signature, which comes last."""
-        self._zip.add(f"signatures/{name}.json", [data], self._method)
+        self._add(f"signatures/{name}.json", lambda: [data])
+
+    def _add(self, name: str, pieces: Callable[[], Iterable[bytes]]) -> None:
+        entry = self._zip.add(name, pieces(), self._method)
+        if self._total > layout.ANYWAY and entry.size > layout.RATIO * entry.packed:
+            self._zip.take_back()
+            self._zip.add(name, pieces(), STORED)
 
     def __enter__(self) -> Archive:
         return self

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import IO, NamedTuple
 
 STORED, DEFLATED = 0, 8
+ANYWAY = 1 << 30  # bytes that the members of any archive may have together
+RATIO = 100  # how often larger than the archive they may be, if they have more
 BEGIN = b"PK\3\4"  # of an entry, and so of an archive
 _WIDE, _WIDE_COUNT = 0xFFFFFFFF, 0xFFFF  # what is as large stands in a field of Zip64
 _VERSION, _VERSION_64 = 20, 45
@@ -83,8 +85,8 @@ class Writer:
         self._file = file
         self._entries: list[Entry] = []
 
-    def add(self, name: str, pieces: Iterable[bytes], method: int) -> None:
-        """Add an entry.
+    def add(self, name: str, pieces: Iterable[bytes], method: int) -> Entry:
+        """Add an entry, and give it.
 
         Args:
             name: ASCII.
@@ -109,6 +111,12 @@ class Writer:
         self._file.seek(offset)
         self._file.write(entry.local())
         self._file.seek(0, 2)
+        return entry
+
+    def take_back(self) -> None:
+        """Remove the last entry."""
+        self._file.seek(self._entries.pop().offset)
+        self._file.truncate()
 
     def finish(self) -> None:
         """Write the directory."""

@@ -27,7 +27,6 @@ from .manifest import Member, read_manifest
 _SIGNATURE = re.compile(r"signatures/[A-Za-z0-9_-][A-Za-z0-9._-]{0,183}\.json")
 _TEXTS = ("index/records.txt", "index/objects.txt", "derived/messages.txt")
 _READ = 1 << 20
-_FIRST = 1 << 30  # bytes that any file may inflate to
 _SMALL = 1 << 20  # bytes of a README or a signature
 _BROKEN = (
     zipfile.BadZipFile,
@@ -58,7 +57,7 @@ class Limits:
 
     members: int = 100_000
     bytes: int = 64 << 30
-    ratio: int = 100
+    ratio: int = layout.RATIO
     line: int = 256 << 20
     items: int = 10_000_000_000
     list_items: int = 20_000_000
@@ -112,9 +111,9 @@ class Opened:
             self._file.close()
             raise
 
-    def _refusal(self, what: str) -> ArtifactError:
+    def _refusal(self, what: str, todo: str = "ask for the file anew") -> ArtifactError:
         return ArtifactError(
-            f"{str(self._path)!r} is no artifact that can be used: {what}. Nothing was imported; ask for the file anew"
+            f"{str(self._path)!r} is no artifact that can be used: {what}. Nothing was imported; {todo}"
         )
 
     def _check(self) -> None:
@@ -153,8 +152,12 @@ class Opened:
         if infos[0].compress_type != zipfile.ZIP_STORED:
             raise self._refusal("its mimetype is not stored as it is")
         packed = self._file.seek(0, 2)
-        if total > min(self._limits.bytes, max(_FIRST, packed * self._limits.ratio)):
-            raise self._refusal(f"it would have {total} bytes, of {packed}, which is more than the limits allow")
+        if total > min(self._limits.bytes, max(layout.ANYWAY, packed * self._limits.ratio)):
+            raise self._refusal(
+                f"it would have {total} bytes, of {packed}, which is more than the limits allow",
+                "ask for the file anew, or, if you know who made it, give limits=Limits(bytes=..., ratio=...) of "
+                "langgraph_wfstore.artifact.opening that allow it",
+            )
         layout.check(self._file, [_entry(info) for info in infos], self._zip.start_dir)
 
     def _check_members(self, infos: list[zipfile.ZipInfo]) -> None:
@@ -213,7 +216,11 @@ class Opened:
             except _BROKEN as error:
                 raise self._refusal(f"{where} cannot be read ({type(error).__name__}: {error})") from error
             if not line.endswith(b"\n"):
-                raise self._refusal(f"{where} is longer than {self._limits.line} bytes, the limit, or does not end")
+                raise self._refusal(
+                    f"{where} is longer than {self._limits.line} bytes, the limit, or does not end",
+                    "ask for the file anew, or, if you know who made it, give limits=Limits(line=...) of "
+                    "langgraph_wfstore.artifact.opening that allow it",
+                )
             yield where, line[:-1]
 
     def _guarded(self, name: str) -> IO[bytes]:

@@ -25,9 +25,10 @@ _TEXT = """This file is one thread of an agent: every state, step, model call an
 
 To find what a record names, search its id:   grep -h sha256:... objects/*.jsonl
 
-To see that a text is not in here, it is not enough to search for it as it is: search all members for it, and for its
-base64, of which there are three, by how many bytes are before it. In Python, langgraph_wfstore.artifact.searching.holds
-("FILE.wfz", "the text") does so.
+To see that a text is not in here, it is not enough to search for it as it is. It may stand escaped as JSON, also twice,
+in base64, of which there are three, by how many bytes are before it, in hexadecimal, and of a long list of short texts
+over the end of one line and the beginning of another. In Python, langgraph_wfstore.artifact.searching.holds("FILE.wfz",
+"the text") looks for these. What was encoded before it was stored, it does not find: compressed bytes, say.
 
 To check that nothing was changed since it was recorded: python3 wfstore_verify.py FILE.wfz, with a head or a root, or a
 signer's public key, that you have from elsewhere. The script is one file, needs nothing but Python, and comes with the
