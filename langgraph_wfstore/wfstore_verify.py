@@ -1397,8 +1397,8 @@ class Archive:
         limit = max(_INFLATED, _RATIO * self.length) if max_inflated is None else max_inflated
         if sum(sizes.values()) > limit:
             raise Damaged(
-                f"archive: it would inflate to {sum(sizes.values())} bytes, more than {limit}; if you know who made it, "
-                "allow so many (--max-inflated)"
+                f"archive: it would inflate to {sum(sizes.values())} bytes, more than {limit}; if you know who made "
+                "it, allow so many (--max-inflated)"
             )
 
     def _check_layout(self) -> None:

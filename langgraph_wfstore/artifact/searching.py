@@ -17,7 +17,6 @@ within a value, JSON within JSON within JSON, another Unicode normal form, numbe
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 import zipfile
@@ -103,7 +102,7 @@ def _chunks(archive: zipfile.ZipFile) -> Iterator[bytes]:
     """The bytes of the chunk objects."""
     for name in archive.namelist():
         if name.startswith("objects/"):
-            with io.BufferedReader(archive.open(name)) as member:
+            with archive.open(name) as member:
                 while line := member.readline(_LONGEST):
                     if line.endswith(b"\n") and _CHUNK in line:
                         value = read_value(line[:-1], f"{name}, a line")

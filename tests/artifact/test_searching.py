@@ -93,7 +93,9 @@ def test_every_text_of_a_list_that_is_cut_into_chunks_is_found(tmp_path):
 
 def test_pieces_of_a_text_in_other_objects_than_chunks_are_not_it(tmp_path):
     for tag, found in (("wf1", False), ("chunk/wf1", True)):
-        lines = [write_value(ObjectLine(bytes([n]) * 32, tag, b"\0" * 16, d)) for n, d in enumerate([b"x Jane", b" Doe"])]
+        lines = [
+            write_value(ObjectLine(bytes([n]) * 32, tag, b"\0" * 16, d)) for n, d in enumerate([b"x Jane", b" Doe"])
+        ]
         with zipfile.ZipFile(tmp_path / "a.wfz", "w") as archive:
             archive.writestr("objects/000001.jsonl", b"".join(line + b"\n" for line in lines))
         assert holds(tmp_path / "a.wfz", "Jane Doe") == found

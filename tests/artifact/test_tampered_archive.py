@@ -236,8 +236,9 @@ class TestSizes:
 
     def test_what_inflates_to_more_than_the_caller_allows(self, data, verified):
         assert verified(data, max_inflated=10**6).ok
-        assert "more than 1000; if you know who made it, allow so many (--max-inflated)" in (
-            verified(data, max_inflated=1000).problems[0]
+        assert (
+            "more than 1000; if you know who made it, allow so many (--max-inflated)"
+            in (verified(data, max_inflated=1000).problems[0])
         )
 
     @pytest.mark.parametrize("name", ["README.txt", "manifest.json", "signatures/one.json", "index/objects.txt"])
