@@ -298,5 +298,5 @@ def test_files_that_cannot_be_read(tmp_path):
     with WfStore.open(":memory:") as store:
         with pytest.raises(ArtifactError, match="cannot be opened"):
             store.import_artifact(tmp_path / "none.wfz")
-        with pytest.raises(ArtifactError, match="cannot be opened"):
+        with pytest.raises(ArtifactError, match="no regular file"):
             store.import_artifact(tmp_path)

@@ -62,6 +62,6 @@ def test_a_file_out_of_proportion_is_refused_with_what_to_do(saver, tmp_path, mo
 
 def test_a_line_over_the_limit_is_refused_with_what_to_do(saver, tmp_path):
     saver.store.thread(THREAD).export(tmp_path / "a.wfz")
-    with WfStore.open(":memory:") as store:
-        with pytest.raises(ArtifactError, match=r"limits=Limits\(line=\.\.\.\)"):
-            store.import_artifact(tmp_path / "a.wfz", limits=Limits(line=1 << 20))
+    refusal = pytest.raises(ArtifactError, match=r"limits=Limits\(line=\.\.\.\)")
+    with WfStore.open(":memory:") as store, refusal:
+        store.import_artifact(tmp_path / "a.wfz", limits=Limits(line=1 << 20))
