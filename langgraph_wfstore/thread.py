@@ -430,6 +430,7 @@ class Thread:
 
         Raises:
             ThreadNotFoundError: the thread is gone.
+            BackendUnavailableError: others remove content from it faster than it can be read.
         """
         return verify.verify_thread(self.store.backend, utf8(self.thread_id), expect_head)
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from langgraph_wfstore.errors import CheckpointNotFoundError, IntegrityError, ThreadDeletedError
+from langgraph_wfstore import verify
+from langgraph_wfstore.errors import (
+    BackendUnavailableError,
+    CheckpointNotFoundError,
+    IntegrityError,
+    ThreadDeletedError,
+)
 from langgraph_wfstore.store import WfStore
 
 from .api import Api
@@ -48,12 +54,12 @@ def put(saver: WfStoreSaver, config: Any, count: int, who: str) -> Any:
     return saver.put(config, checkpoint, metadata_of(count), checkpoint["channel_versions"])
 
 
-def go_on_and_prune(saver: WfStoreSaver) -> None:
+def go_on_and_prune(saver: WfStoreSaver, when: str = "later") -> None:
     """What another process does meanwhile: both lines go on, and only their heads stay."""
     for name in ("main", "one"):
         last = saver.get_tuple(config_of(branch=name))
         assert last is not None
-        put(saver, last.config, 1, f"later on {name}")
+        put(saver, last.config, 1, f"{when} on {name}")
     saver.store.prune([THREAD])
 
 
@@ -128,6 +134,31 @@ class OvertakenContract(Contract):
     ) -> None:
         fired = overtake(fresh, monkeypatch, lambda: saver.delete_thread(THREAD))
         assert fresh.get_tuple(config_of()) is None and fired
+
+    @pytest.mark.parametrize("times", [12, None])
+    def test_verify_takes_what_is_pruned_again_and_again_for_no_damage(
+        self, saver: WfStoreSaver, fresh: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, times: int | None
+    ) -> None:
+        """More often than not is no excuse: what is not seen whole is not said to be damaged."""
+        records, left = saver.store.backend.records, [3 if times is None else times]
+
+        def overtaken(*args: Any) -> Any:
+            found = records(*args)
+            if left[0]:
+                left[0] -= 1
+                with monkeypatch.context() as patched:
+                    patched.setattr(saver.store.backend, "records", records)
+                    go_on_and_prune(saver, f"later, {left[0]}")
+            return found
+
+        monkeypatch.setattr(saver.store.backend, "records", overtaken)
+        if times is None:
+            monkeypatch.setattr(verify, "ATTEMPTS", 3)
+            with pytest.raises(BackendUnavailableError, match="removed 100 times"):
+                fresh.store.thread(THREAD).verify()
+        else:
+            assert fresh.store.thread(THREAD).verify().ok
+        assert left == [0]
 
     def test_the_thread_is_deleted_while_a_put_is_prepared(
         self, api: Api, saver: WfStoreSaver, fresh: WfStoreSaver, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ from ..format import Record, body_of, in_order, read_record, read_skeleton, reco
 from ..records import SealRecord
 from ..retention.statement import Part, stated, statement
 from ..threads.columns import columns_of
+from ..threads.overtaken import ATTEMPTS, too_often
 from ..threads.view import KINDS, Entry, anchor_of, entries_of, space_of
 from .branches import BranchReplay
 from .merges import check_merges
@@ -20,7 +21,6 @@ from .objects import check_objects
 from .traces import TRACES, check_traces
 
 _PAGE = 500
-_ATTEMPTS = 10  # while content is removed under its eyes
 _BROKEN = (WfStoreError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
 
 
@@ -77,7 +77,7 @@ class _Findings:
 
 def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> VerifyReport:
     """See `Thread.verify`."""
-    for attempt in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         try:
             tail = backend.find(name)
         except _BROKEN as error:
@@ -89,9 +89,9 @@ def verify_thread(backend: Backend, name: bytes, expect_head: str | None) -> Ver
                 "store.threads() lists those that there are"
             )
         report = _verify(backend, name, tail, expect_head)
-        if report.ok or attempt == _ATTEMPTS - 1 or not _removed_meanwhile(backend, tail):
-            break
-    return report
+        if report.ok or not _removed_meanwhile(backend, tail):
+            return report
+    raise too_often(name.decode("utf-8", "replace"))
 
 
 def _removed_meanwhile(backend: Backend, tail: Tail) -> bool:
