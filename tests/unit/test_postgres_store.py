@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -194,57 +196,46 @@ FOR EACH ROW EXECUTE FUNCTION wf.note();
 """
 
 
+def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
+    """What as many threads give that do the same at once; what one of them raises is raised."""
+    with ThreadPoolExecutor(count) as pool:
+        return [each.result() for each in [pool.submit(work) for _ in range(count)]]
+
+
+def make_version_1(url: str, schema: str, *then: str) -> None:
+    """Take back what version 2 brought; then more SQL."""
+    run_sql(
+        url,
+        f"DROP FUNCTION {schema}.append",
+        f"DELETE FROM {schema}.store WHERE name = 'deleted runs'",
+        f"UPDATE {schema}.store SET value = '\\x31' WHERE name = 'version'",
+        *then,
+    )
+
+
 class TestSchema:
     def test_many_that_start_at_once_make_one_store(self, postgres_url, schema):
-        url = f"{postgres_url}?schema={schema}"
-        secrets: list[bytes] = []
-        errors: list[BaseException] = []
+        def start() -> bytes:
+            with WfStore.open(f"{postgres_url}?schema={schema}") as store:
+                return store.backend.store_secret
 
-        def start() -> None:
-            try:
-                with WfStore.open(url) as store:
-                    secrets.append(store.backend.store_secret)
-            except BaseException as error:  # noqa: BLE001  # looked at below
-                errors.append(error)
-
-        running = [threading.Thread(target=start) for _ in range(12)]
-        for each in running:
-            each.start()
-        for each in running:
-            each.join()
-        assert not errors
-        assert len(secrets) == 12 and len(set(secrets)) == 1
+        assert len(set(at_once(12, start))) == 1
 
     def test_many_that_start_at_once_bring_a_store_of_version_1_up_to_date(self, postgres_url, schema):
         with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
             talk(saver)
             secret = saver.store.backend.store_secret
-        run_sql(
-            postgres_url,
-            f"DROP FUNCTION {schema}.append",  # what version 2 brought
-            f"DELETE FROM {schema}.store WHERE name = 'deleted runs'",
-            f"UPDATE {schema}.store SET value = '\\x31' WHERE name = 'version'",
-        )
-        with pytest.raises(
-            BackendUnavailableError, match=rf"a store of version 1 .* 2; .* --schema {schema} --from-version 1`"
-        ):
+        make_version_1(postgres_url, schema)
+        told = rf"a store of version 1 .* 2; .* --schema {schema} --from-version 1`"
+        with pytest.raises(BackendUnavailableError, match=told):
             WfStore.open(f"{postgres_url}?schema={schema}", read_only=True)
-        errors: list[BaseException] = []
 
-        def start() -> None:
-            try:
-                with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
-                    assert saver.store.backend.store_secret == secret
-                    talk(saver)
-            except BaseException as error:  # noqa: BLE001  # looked at below
-                errors.append(error)
+        def start() -> bytes:
+            with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+                talk(saver)
+                return saver.store.backend.store_secret
 
-        running = [threading.Thread(target=start) for _ in range(6)]
-        for each in running:
-            each.start()
-        for each in running:
-            each.join()
-        assert not errors
+        assert at_once(6, start) == [secret] * 6
         with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
             assert_sound(saver, "t")
             assert len(saver.store.thread("t").runs()) == 7
@@ -257,13 +248,7 @@ class TestSchema:
     def test_the_printed_sql_of_a_later_version_leaves_alone_what_is_there(self, postgres_url, schema):
         with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
             talk(saver)
-        run_sql(
-            postgres_url,
-            f"DROP FUNCTION {schema}.append",
-            f"DELETE FROM {schema}.store WHERE name = 'deleted runs'",
-            f"UPDATE {schema}.store SET value = '\\x31' WHERE name = 'version'",
-            migration_sql(schema, 1),
-        )
+        make_version_1(postgres_url, schema, migration_sql(schema, 1))
         with WfStore.open(f"{postgres_url}?schema={schema}", read_only=True) as store:
             assert store.thread("t").verify().ok
 
