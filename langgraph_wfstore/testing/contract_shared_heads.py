@@ -127,31 +127,11 @@ class SharedHeadContract(Contract):
 
     @pytest.mark.parametrize("switched", [False, True])
     @pytest.mark.parametrize("nested", [False, True])
+    @pytest.mark.parametrize("late", [False, True])
     def test_an_answer_of_a_branch_that_stands_at_the_question_of_another_is_refused(
-        self, api: Api, saver: WfStoreSaver, switched: bool, nested: bool
+        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, switched: bool, nested: bool, late: bool
     ) -> None:
-        beside = isolated(api, saver)
-        graph = nested_graph(beside.saver, asks=True) if nested else asking_graph(beside.saver, "sure?")
-        beside.invoke(graph, {"log": ["in"]}, config_of(), durability="sync")
-        head = beside.get_state(graph, MAIN)
-        saver.store.thread(THREAD).create_branch("no")
-        if switched:
-            saver.store.thread(THREAD).switch("no")
-        config = config_of() if switched else NO
-        with pytest.raises(ConflictError, match="is the head of branch 'main' too"):
-            beside.invoke(graph, Command(resume="no"), config, durability="sync")
-        assert beside.get_state(graph, MAIN).values == head.values and beside.get_state(graph, MAIN).next == head.next
-        assert not any(channel == "__resume__" for _, channel, _ in beside.read(MAIN).pending_writes or ())
-        out = beside.invoke(graph, Command(resume="yes"), MAIN, durability="sync")
-        assert out["note"] == "inner said yes" if nested else out["log"][2] == "ask: yes"
-        assert_sound(saver, THREAD)
-
-    @pytest.mark.parametrize("switched", [False, True])
-    @pytest.mark.parametrize("nested", [False, True])
-    def test_results_that_come_after_the_branch_has_gone_on_do_not_count_on_the_other(
-        self, api: Api, saver: WfStoreSaver, monkeypatch: pytest.MonkeyPatch, switched: bool, nested: bool
-    ) -> None:
-        """LangGraph puts a superstep's writes and the next checkpoint side by side: either may come first."""
+        """And with it the results, which LangGraph puts beside the next checkpoint: either may come first."""
         beside = isolated(api, saver)
         graph = nested_graph(beside.saver, asks=True) if nested else asking_graph(beside.saver, "sure?")
         beside.invoke(graph, {"log": ["in"]}, config_of(), durability="sync")
@@ -160,11 +140,13 @@ class SharedHeadContract(Contract):
         if switched:
             saver.store.thread(THREAD).switch("no")
         with monkeypatch.context() as patched:
-            write_late(saver.store, patched)
+            if late:
+                write_late(saver.store, patched)
             with pytest.raises(ConflictError, match="is the head of branch 'main' too"):
                 beside.invoke(graph, Command(resume="no"), config_of() if switched else NO, durability="sync")
         after = beside.get_state(graph, MAIN)
         assert (after.values, after.next) == (head.values, head.next)
+        assert not any(channel == "__resume__" for _, channel, _ in beside.read(MAIN).pending_writes or ())
         out = beside.invoke(graph, Command(resume="yes"), MAIN, durability="sync")
         assert out["note"] == "inner said yes" if nested else out["log"][2] == "ask: yes"
         assert_sound(saver, THREAD)
