@@ -5,7 +5,6 @@ The first byte of packed bytes says how to read the rest; unpacking gives back t
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from importlib.resources import files
 
@@ -26,10 +25,12 @@ def pack(data: bytes) -> bytes:
     """The stored form of `data`."""
     size = len(data)
     if size >= _SMALL:
+        tools = _taken()
         if size > _LARGE:
-            out, frame = bytearray((ZSTD,)), _tools.compress(data)
+            out, frame = bytearray((ZSTD,)), tools.compress(data)
         else:
-            out, frame = bytearray((ZSTD_DICTIONARY_1,)), _tools.compress_small(data)
+            out, frame = bytearray((ZSTD_DICTIONARY_1,)), tools.compress_small(data)
+        _idle.append(tools)
         put_varint(out, size)
         out += frame
         if len(out) < size:
@@ -52,8 +53,10 @@ def unpack(stored: bytes) -> bytes:
         size, at = get_varint(stored, 1)
         if size > _MOST:
             raise ValueError(f"they claim to hold {size} bytes")
-        decompress = _tools.decompress if how == ZSTD else _tools.decompress_small
+        tools = _taken()
+        decompress = tools.decompress if how == ZSTD else tools.decompress_small
         data: bytes = decompress(stored[at:], max_output_size=size, allow_extra_data=False)
+        _idle.append(tools)
         if len(data) != size:
             raise ValueError(f"{len(data)} bytes instead of {size}")
         return data
@@ -71,8 +74,8 @@ def _dictionary() -> zstandard.ZstdCompressionDict:
     return dictionary
 
 
-class _Tools(threading.local):
-    """The compressors of one thread; they must not be shared, and are slow to make."""
+class _Tools:
+    """Compressors for one thread at a time; they are slow to make, and slow when they are used first."""
 
     def __init__(self) -> None:
         # No magic number, size or checksum in the frame: the size stands before it, the digests check the bytes.
@@ -89,4 +92,12 @@ class _Tools(threading.local):
         self.decompress_small = zstandard.ZstdDecompressor(dict_data=dictionary, format=plain).decompress
 
 
-_tools = _Tools()
+_idle: list[_Tools] = []  # not per thread: LangGraph starts threads anew for every invocation
+
+
+def _taken() -> _Tools:
+    """Tools that nobody else uses until they are put back; those whose work fails are not."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Tools()
