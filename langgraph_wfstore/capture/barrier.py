@@ -241,13 +241,18 @@ class LoopState:
             if not self._running_now:
                 return ()
             self._running_now -= 1
-            if self._running_now or self._before[0] != self.checkpoint_id:
+            if self._running_now or self._before[0] != self.checkpoint_id or self._more_to_come():
                 return ()
             now, before = _looks(self._encoded(codec)), self._before[1]
             changed = sorted(name for name in before if now.get(name) != before[name])
             self._before = (self._before[0], {**before, **{name: now.get(name) for name in changed}})
             names = " and ".join(dict.fromkeys(self._beside))
         return tuple(f"channel {name!r} was changed in place while {names} ran side by side" for name in changed)
+
+    def _more_to_come(self) -> bool:
+        """Whether tasks of the superstep are still to begin: the last one to end looks for all."""
+        tasks = [*self.loop.tasks.items()]  # others may add to it meanwhile
+        return any(not (task_id in self.begun or task.writes) for task_id, task in reversed(tasks))
 
     def snapshot(self, checkpoint_id: str) -> dict[str, Encoded]:
         """With durability "exit" the values of this checkpoint before its superstep ran; none if it did not run."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
 
 from .api import Api
 from .contract import DurabilityContract, assert_sound
@@ -130,3 +131,24 @@ class TrueStatesContract(DurabilityContract):
         api.invoke(builder.compile(checkpointer=saver), fresh(), CONFIG, durability=durability)
         flags = [flag for step in saver.store.thread(THREAD).steps() for flag in step.flags]
         assert flags and all("'items' was changed in place" in flag and "changes" in flag for flag in flags)
+
+    def test_a_change_by_one_of_many_is_flagged_once_by_the_last_though_they_ran_one_after_the_other(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        def work(task: Any) -> Mutable:
+            if task["number"] == 2:
+                task["shared"].append("changed")
+            return {"log": [str(task["number"])]}
+
+        def send(state: Mutable) -> list[Send]:
+            return [Send("work", {"number": number, "shared": state["items"]}) for number in range(5)]
+
+        builder = StateGraph(Mutable).add_node("plan", lambda state: {}).add_node("work", work)
+        builder.add_edge(START, "plan").add_conditional_edges("plan", send, ["work"])
+        config = {**CONFIG, "max_concurrency": 1}
+        api.invoke(builder.compile(checkpointer=saver), fresh(), config, durability=durability)
+        steps = [step for step in saver.store.thread(THREAD).steps() if step.node == "work"]
+        flagged = [step for step in steps if step.flags]
+        assert len(steps) == 5 and len(flagged) == 1
+        assert flagged[0] is max(steps, key=lambda step: step.ended)
+        assert any("'items' was changed" in flag for flag in flagged[0].flags)

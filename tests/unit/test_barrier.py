@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
 
-from langgraph_wfstore.capture.barrier import Gate
+from langgraph_wfstore.capture.barrier import Gate, LoopState
+from langgraph_wfstore.codec import Codec, Encoded
+from langgraph_wfstore.serde import WfSerializer
+from langgraph_wfstore.values.memo import Memo
 
 PATIENCE = 20.0
 
@@ -84,3 +88,32 @@ def test_no_change_is_missed_however_close_it_comes():
         gate.changed()
     follower.join(PATIENCE)
     assert len(slow) == 1999 and max(slow) < PATIENCE / 2
+
+
+def test_channels_are_looked_at_once_before_and_once_after_tasks_that_run_one_after_the_other():
+    looked: list[str] = []
+
+    class Loop(SimpleNamespace):
+        """What is looked at of LangGraph's; it can be referred to weakly."""
+
+    class Counting(Codec):
+        def encode(self, value: object, where: str) -> Encoded:
+            looked.append(where)
+            return super().encode(value, where)
+
+    tasks = {f"task {n}": SimpleNamespace(writes=[]) for n in range(100)}
+    items: list[str] = []
+    channel = SimpleNamespace(checkpoint=lambda: items)
+    loop = Loop(
+        tasks=tasks, channels={"items": channel}, checkpoint={"id": "1"}, durability="async", checkpointer=object()
+    )
+    codec, state = Counting(WfSerializer(), Memo()), LoopState(loop, "")
+    flags = []
+    for number, task in enumerate(tasks):
+        state.begun.add(task)
+        state.enter(f"node {number}", codec)
+        if number == 50:
+            items.append("changed")
+        flags.append(state.leave(codec))
+    assert looked == ["channel 'items'"] * 2
+    assert flags[:-1] == [()] * 99 and "'items' was changed in place" in flags[-1][0]
