@@ -150,5 +150,5 @@ class TrueStatesContract(DurabilityContract):
         steps = [step for step in saver.store.thread(THREAD).steps() if step.node == "work"]
         flagged = [step for step in steps if step.flags]
         assert len(steps) == 5 and len(flagged) == 1
-        assert flagged[0] is max(steps, key=lambda step: step.ended)
+        assert flagged[0] is max(steps, key=lambda step: step.ended or 0)
         assert any("'items' was changed" in flag for flag in flagged[0].flags)

@@ -1,7 +1,13 @@
-"""An append in PostgreSQL: one call of a function, so one round trip and one transaction."""
+"""An append in PostgreSQL: one call of a function, so one round trip and one transaction.
+
+It is made by libpq's blocking call, without a cursor: the arguments are ready as they are sent, and Python's global lock
+is given up once for each append, where a cursor gives it up for every wait. What ends a wait that takes too long is
+deadlines.py.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -9,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from ...errors import WfStoreError
 from ..base import Append, ObjectRow, RecordRow, Standing, looked_up
 from ..packing import pack
-from .arrays import Column, column, teach
+from .arrays import OIDS, array_of, bigints
 from .schema import Sql
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.pq.abc import PGresult
 
 _BYTES, _SMALL, _WHOLE, _BIG = "bytea", "smallint", "integer", "bigint"
 # In the order of RecordRow, and what each is in PostgreSQL.
@@ -23,10 +30,14 @@ _OF_RECORD += [_BIG, _BYTES]
 OBJECT = "number, id, form, tag, nonce, data"
 _OF_OBJECT = [_WHOLE, _BYTES, _SMALL, _BYTES, _BYTES, _BYTES, _BIG]  # the last is what it is found by
 _OF_LINK, _OF_MOVE, _OF_BRANCH = [_BIG, _WHOLE], [_WHOLE, _BIG], [_WHOLE, _BYTES, _BIG, _BIG]
-_SINGLE = 15  # arguments of `append` before the arrays
-_ARRAYS = len(_OF_RECORD) + len(_OF_OBJECT) + len(_OF_LINK) + len(_OF_MOVE) + len(_OF_BRANCH)
-# Without casts: the function's own types decide, and there is less to parse.
-_APPEND = f"SELECT wf.append({', '.join(['%b'] * (_SINGLE + _ARRAYS))})"
+_SINGLE = [20, 20, 20, 23, 17, 17, 20, 17, 17, 20, 17, 20, 23, 16, 16]  # types of `append`'s arguments before the arrays
+_KINDS = [*_OF_RECORD, *_OF_OBJECT, *_OF_LINK, *_OF_MOVE, *_OF_BRANCH]
+_TYPES = [*_SINGLE, *[OIDS[kind][0] for kind in _KINDS]]
+_FORMATS = [1] * len(_TYPES)  # all binary
+_APPEND = f"SELECT wf.append({', '.join(f'${number}' for number in range(1, len(_TYPES) + 1))})"
+_TUPLES = 2  # libpq's PGRES_TUPLES_OK
+_UNIQUE_VIOLATION = "23505"
+_big, _whole = struct.Struct("!q").pack, struct.Struct("!i").pack
 
 
 class Appends:
@@ -49,22 +60,25 @@ class Appends:
         Args:
             again: an earlier try may have applied it.
         """
-        from psycopg import errors
-
         if batch.thread.number is None and batch.expect.last:  # prepared on top of a creation that failed
             return False
-        teach(db)
-        try:
-            found = db.execute(self._sql(_APPEND), self._values(batch), binary=True).fetchone()
-        except errors.UniqueViolation:  # somebody created the thread at the same time
-            found = None
-        numbers = None if found is None else found[0]
+        numbers = self._called(db, self._values(batch))
         if numbers is None and again:
             numbers = self._applied(db, batch)
         if numbers is None:
             return False
         batch.thread.number, batch.thread.lineage = numbers
         return True
+
+    def _called(self, db: Connection[Any], values: list[bytes | None]) -> Sequence[int] | None:
+        """What the function `append` returns."""
+        with db.lock:  # a connection of the user's may be in use on other threads
+            result = db.pgconn.exec_params(self._sql(_APPEND), values, _TYPES, _FORMATS, 1)
+        if result.status != _TUPLES:
+            _refuse(result)
+            return None
+        found = result.get_value(0, 0)
+        return None if found is None else bigints(found)
 
     def _applied(self, db: Connection[Any], batch: Append) -> tuple[int, int] | None:
         """Thread and lineage, if an earlier try did apply this: its last record is there."""
@@ -77,21 +91,25 @@ class Appends:
             (self._name_key(row.name), row.life, last.seq, last.id),
         ).fetchone()
 
-    def _values(self, batch: Append) -> list[Any]:
-        """The arguments of the function `append`, in its order; see schema-2.sql."""
+    def _values(self, batch: Append) -> list[bytes | None]:
+        """The arguments of the function `append`, in its order, as they are sent; see schema-2.sql."""
         row, expect = batch.thread, batch.expect
         is_new = row.number is None
         moved = dict(batch.positions)
         records = [r._replace(position=moved.pop(r.seq)) if r.seq in moved else r for r in batch.records]
         return [
-            *standing_values(row.number, expect),
+            None if row.number is None else _big(row.number),
+            _big(expect.epoch),
+            _big(expect.lineage_epoch),
+            _whole(expect.last),
+            expect.end,
             self._name_key(row.name) if is_new or batch.fence is not None else None,
-            *((row.life, row.name, row.secret, row.created) if is_new else (None,) * 4),
+            *((_big(row.life), row.name, row.secret, _big(row.created)) if is_new else (None,) * 4),
             batch.run,
-            batch.fence,
-            (batch.switch or 0) if is_new else batch.switch,
-            batch.nested,
-            batch.lazy or self._lazy,
+            None if batch.fence is None else _big(batch.fence),
+            _whole(batch.switch or 0) if is_new else None if batch.switch is None else _whole(batch.switch),
+            b"\1" if batch.nested else b"\0",
+            b"\1" if batch.lazy or self._lazy else b"\0",
             *_arrays(_OF_RECORD, [record_values(r) for r in records]),
             *_arrays(_OF_OBJECT, [object_values(item) for item in batch.objects]),
             *_arrays(_OF_LINK, [(link, r.seq) for r in batch.records for link in r.links]),
@@ -100,9 +118,24 @@ class Appends:
         ]
 
 
-def _arrays(kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column | None]:
+def _refuse(result: PGresult) -> None:
+    """Raise what psycopg raises for an error; nothing if somebody else created the thread at the same time."""
+    from psycopg import errors
+    from psycopg.pq import DiagnosticField
+
+    state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+    if state == _UNIQUE_VIOLATION:
+        return
+    try:
+        kind: type[errors.Error] = errors.lookup(state)
+    except KeyError:  # without a state the connection broke
+        kind = errors.DatabaseError if state else errors.OperationalError
+    raise kind(result.get_error_message())
+
+
+def _arrays(kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bytes | None]:
     """Rows as one array per column; a column without values is None."""
-    return [*map(column, kinds, zip(*rows, strict=True))] if rows else [None] * len(kinds)
+    return [*map(array_of, kinds, zip(*rows, strict=True))] if rows else [None] * len(kinds)
 
 
 def standing_values(number: int | None, expect: Standing) -> list[Any]:
