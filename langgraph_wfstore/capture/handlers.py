@@ -25,6 +25,7 @@ from .calls import Asked, model_answered, model_asked, retriever_asked, tool_ask
 from .recorder import Recorder
 from .scopes import current, open_scope, scopes
 from .states import CallState, RunState, StepState
+from .workflow import versions
 
 _log = logging.getLogger(__name__)
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
@@ -52,6 +53,7 @@ def _register() -> None:
     for handler in (_inline, _Awaited()):
         name = f"wfstore_{type(handler).__name__}"
         register_configure_hook(ContextVar(name, default=handler), inheritable=True)
+    versions()  # now, and not within the first run
 
 
 class _Handler(BaseCallbackHandler):

@@ -41,7 +41,7 @@ def describe(graph: Any) -> tuple[str, dict[str, Any]]:
                 "before": _names(getattr(graph, "interrupt_before_nodes", ())),
                 "after": _names(getattr(graph, "interrupt_after_nodes", ())),
             },
-            "packages": _versions(),
+            "packages": versions(),
         }
         data = json.dumps(description, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
         found = f"sha256:{hashlib.sha256(data).hexdigest()}", description
@@ -166,7 +166,8 @@ def _constant(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that run graphs; looking for them takes tens of ms the first time."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
