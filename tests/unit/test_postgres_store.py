@@ -143,6 +143,43 @@ class TestOpening:
                 each.join()
             assert_sound(saver, *ids)
 
+    def test_its_owner_may_use_a_connection_meanwhile(self, postgres_url, schema):
+        stop, found = threading.Event(), []
+
+        def use(db: psycopg.Connection[Any]) -> None:
+            while not stop.is_set():
+                found.append(db.execute("SELECT 1 FROM pg_sleep(0.0005)").fetchone())
+
+        with (
+            psycopg.connect(postgres_url, autocommit=True) as db,
+            WfStoreSaver(PostgresBackend(db, schema=schema)) as saver,
+        ):
+            owner = threading.Thread(target=use, args=(db,))
+            owner.start()
+            try:
+                for turn in range(20):
+                    talk(saver, f"{turn}")
+            finally:
+                stop.set()
+                owner.join()
+            assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 40
+            assert set(found) == {(1,)}
+            assert_sound(saver, "t")
+
+    @pytest.mark.parametrize("prepare", [False, True])
+    def test_appends_are_prepared_once_for_each_connection_if_that_is_wanted(self, postgres_url, schema, prepare):
+        with psycopg.connect(postgres_url, autocommit=True, prepare_threshold=None) as db:
+            for turn in range(2):  # two stores on one connection
+                with WfStoreSaver(PostgresBackend(db, schema=schema, prepare=prepare)) as saver:
+                    talk(saver, f"{turn}")
+                    talk(saver, f"{turn} again")
+                    db.execute("DISCARD ALL")  # as a pool may do between two of its users
+                    talk(saver, f"{turn} after it")
+                    assert_sound(saver, "t")
+                    mine = db.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%.append(%'")
+                    assert mine.fetchone() == ((1 if prepare else 0),)
+                    assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 6 * (turn + 1)
+
     def test_a_connection_within_a_transaction_is_refused(self, postgres_url, schema):
         with psycopg.connect(postgres_url) as db, pytest.raises(ValueError, match="autocommit"):
             PostgresBackend(db, schema=schema)

@@ -1,13 +1,15 @@
 """An append in PostgreSQL: one call of a function, so one round trip and one transaction.
 
-It is made by libpq's blocking call, without a cursor: the arguments are ready as they are sent, and Python's global lock
-is given up once for each append, where a cursor gives it up for every wait. What ends a wait that takes too long is
-deadlines.py.
+It is made by libpq's blocking call, without a cursor: the arguments are ready as they are sent, and Python's global
+lock is given up once for each append, where a cursor gives it up for every wait. What ends a wait that takes too long
+is deadlines.py.
 """
 
 from __future__ import annotations
 
+import secrets
 import struct
+import weakref
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -30,13 +32,15 @@ _OF_RECORD += [_BIG, _BYTES]
 OBJECT = "number, id, form, tag, nonce, data"
 _OF_OBJECT = [_WHOLE, _BYTES, _SMALL, _BYTES, _BYTES, _BYTES, _BIG]  # the last is what it is found by
 _OF_LINK, _OF_MOVE, _OF_BRANCH = [_BIG, _WHOLE], [_WHOLE, _BIG], [_WHOLE, _BYTES, _BIG, _BIG]
-_SINGLE = [20, 20, 20, 23, 17, 17, 20, 17, 17, 20, 17, 20, 23, 16, 16]  # types of `append`'s arguments before the arrays
+# The types of `append`'s arguments, by OID: those before the arrays, and the arrays.
+_SINGLE = [20, 20, 20, 23, 17, 17, 20, 17, 17, 20, 17, 20, 23, 16, 16]
 _KINDS = [*_OF_RECORD, *_OF_OBJECT, *_OF_LINK, *_OF_MOVE, *_OF_BRANCH]
 _TYPES = [*_SINGLE, *[OIDS[kind][0] for kind in _KINDS]]
-_FORMATS = [1] * len(_TYPES)  # all binary
+_BINARY = 1
+_FORMATS = [_BINARY] * len(_TYPES)
 _APPEND = f"SELECT wf.append({', '.join(f'${number}' for number in range(1, len(_TYPES) + 1))})"
-_TUPLES = 2  # libpq's PGRES_TUPLES_OK
-_UNIQUE_VIOLATION = "23505"
+_DONE, _TUPLES = 1, 2  # libpq's PGRES_COMMAND_OK and PGRES_TUPLES_OK
+_UNIQUE_VIOLATION, _NO_SUCH_STATEMENT = "23505", "26000"
 _big, _whole = struct.Struct("!q").pack, struct.Struct("!i").pack
 
 
@@ -47,12 +51,16 @@ class Appends:
         sql: of the schema.
         name_key: the stored key of a thread's name.
         lazy: acknowledge every append when it survives a crash of this process, as if it was lazy.
+        prepare: have each connection prepare the call, once.
     """
 
-    def __init__(self, sql: Sql, name_key: Callable[[bytes], bytes], lazy: bool) -> None:
-        self._sql = sql
+    def __init__(self, sql: Sql, name_key: Callable[[bytes], bytes], *, lazy: bool, prepare: bool) -> None:
         self._name_key = name_key
         self._lazy = lazy
+        self._sql = sql
+        self._call = sql(_APPEND)
+        self._prepared: weakref.WeakSet[Connection[Any]] | None = weakref.WeakSet() if prepare else None
+        self._name = f"wfstore_append_{secrets.token_hex(8)}".encode()  # others may share the connections
 
     def apply(self, db: Connection[Any], batch: Append, again: bool) -> bool:
         """Apply one append; False if the thread is not as expected.
@@ -73,12 +81,32 @@ class Appends:
     def _called(self, db: Connection[Any], values: list[bytes | None]) -> Sequence[int] | None:
         """What the function `append` returns."""
         with db.lock:  # a connection of the user's may be in use on other threads
-            result = db.pgconn.exec_params(self._sql(_APPEND), values, _TYPES, _FORMATS, 1)
+            result = self._result(db, values)
         if result.status != _TUPLES:
-            _refuse(result)
+            refuse(result)
             return None
         found = result.get_value(0, 0)
         return None if found is None else bigints(found)
+
+    def _result(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
+        if self._prepared is None:
+            return db.pgconn.exec_params(self._call, values, _TYPES, _FORMATS, _BINARY)
+        result = self._result_of_prepared(db, values) if db in self._prepared else None
+        if result is None or state_of(result) == _NO_SUCH_STATEMENT:  # DISCARD ALL, say
+            made = db.pgconn.prepare(self._name, self._call, _TYPES)
+            if made.status != _DONE:
+                return made
+            self._prepared.add(db)
+            result = self._result_of_prepared(db, values)
+        return result
+
+    def _result_of_prepared(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
+        return db.pgconn.exec_prepared(
+            self._name,
+            values,  # type: ignore[arg-type]  # nulls are right; psycopg's signature forgets them
+            _FORMATS,
+            _BINARY,
+        )
 
     def _applied(self, db: Connection[Any], batch: Append) -> tuple[int, int] | None:
         """Thread and lineage, if an earlier try did apply this: its last record is there."""
@@ -118,12 +146,11 @@ class Appends:
         ]
 
 
-def _refuse(result: PGresult) -> None:
+def refuse(result: PGresult) -> None:
     """Raise what psycopg raises for an error; nothing if somebody else created the thread at the same time."""
     from psycopg import errors
-    from psycopg.pq import DiagnosticField
 
-    state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+    state = state_of(result)
     if state == _UNIQUE_VIOLATION:
         return
     try:
@@ -131,6 +158,13 @@ def _refuse(result: PGresult) -> None:
     except KeyError:  # without a state the connection broke
         kind = errors.DatabaseError if state else errors.OperationalError
     raise kind(result.get_error_message())
+
+
+def state_of(result: PGresult) -> str:
+    """The SQLSTATE of a result that is an error; "" of any other, or if the connection broke."""
+    from psycopg.pq import DiagnosticField
+
+    return (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
 
 
 def _arrays(kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bytes | None]:

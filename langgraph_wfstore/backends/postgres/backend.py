@@ -68,7 +68,7 @@ class PostgresBackend:
         schema: the schema that holds the tables; they are made if they are not there.
         pool_size: how many connections at most, for a URL.
         timeout: seconds after which an operation that was not served raises BackendUnavailableError.
-        prepare: let psycopg prepare statements; only without a proxy that pools by the transaction.
+        prepare: have connections prepare statements; only without a proxy that pools by the transaction.
         synchronous: "full" (an acknowledged operation survives a crash of the server, as far as the server's
             `synchronous_commit` and replication say) or "normal" (a crash of the server may take the last ones).
         read_only: never write; the tables must be there.
@@ -105,7 +105,9 @@ class PostgresBackend:
             timeout=options.timeout,
             prepare=options.prepare,
         )
-        self._appends = Appends(self._sql, self._name_key, lazy=synchronous == "normal")
+        self._appends = Appends(
+            self._sql, self._name_key, lazy=synchronous == "normal", prepare=options.prepare
+        )
         self._rewrites = Rewrites(self._sql, self._name_key)
         self._lanes = Lanes(self._append, self.place)
         try:
