@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--durability", choices=("sync", "async", "exit"), default="async")
     made.add_argument("--workdir", type=Path, help="where the savers' files go; default a temporary directory")
     made.add_argument("--timeout", type=float, default=900, help="seconds that one process may take")
+    made.add_argument("--commit-ms", type=float, default=0, help="make each commit of SQLite's so much longer")
     made.add_argument("--json", type=Path, help="write every run there too")
     made.add_argument("--write", type=Path, help="write the Markdown there too")
     made.add_argument("--from-json", type=Path, help="report what --json kept, and run nothing")
@@ -65,6 +66,7 @@ def session(arguments: argparse.Namespace, command: str) -> Session:
         arguments.durability,
         arguments.workdir,
         arguments.timeout,
+        arguments.commit_ms,
     )
     return perform(plan, command, _tell)
 

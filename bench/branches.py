@@ -79,7 +79,9 @@ class Statements:
 
 def timed(what: str, path: Path, work: Callable[[Thread], Any]) -> None:
     """Print the median time of some calls, each of a store that was just opened and of one that is warm."""
-    cold, warm, counts = [], [], []
+    cold: list[float] = []
+    warm: list[float] = []
+    counts = []
     for _ in range(TIMES):
         with WfStore.open(path) as store:
             seen = Statements(store)

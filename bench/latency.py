@@ -22,7 +22,7 @@ def conversation(saver: WfStoreSaver, name: str, puts: int) -> None:
     """Puts and their writes on a thread of its own, each behind the one before."""
     config: Any = {"configurable": {"thread_id": name, "checkpoint_ns": ""}}
     for number in range(puts):
-        checkpoint = {**empty_checkpoint(), "channel_values": {"n": number}, "channel_versions": {"n": number + 1}}
+        checkpoint: Any = {**empty_checkpoint(), "channel_values": {"n": number}, "channel_versions": {"n": number + 1}}
         config = saver.put(config, checkpoint, {"source": "loop", "step": number, "parents": {}}, {"n": number + 1})
         saver.put_writes(config, [("n", number)], f"task {number}")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.driver import Driver, Durability, driver
 from bench.savers import SAVERS
+from bench.slower_disk import make_commits_slower
 from bench.workloads import parse
 
 MARK = "bench-result: "
@@ -26,6 +27,8 @@ class Job:
     workloads: list[str]
     directory: str
     durability: Durability = "async"
+    commit_ms: float = 0
+    """How much longer a commit of SQLite's takes than on this disk."""
 
     def dumps(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -45,6 +48,8 @@ def peak_rss_mb() -> float:
 
 def measure(job: Job) -> list[dict[str, float]]:
     """The metrics of each workload of the job; raises what the saver or a read-back check raises."""
+    if job.commit_ms:
+        make_commits_slower(job.commit_ms)
     with driver(SAVERS[job.saver], Path(job.directory), job.durability) as opened:
         return [_measure_one(opened, workload) for workload in job.workloads]
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from langchain_core.messages import AnyMessage
 from langgraph.pregel._executor import BackgroundExecutor
 
 from bench.chats import THREAD_TURNS, chat_graph, turns
@@ -33,7 +34,9 @@ Work = Iterator[Callable[[], None]]
 def micro(opened: Driver, what: str, chunks: int) -> Work:
     """Chunks of puts, or of put_writes on checkpoints that were put before."""
     size = chunks * CHUNK
-    messages = [make(THREAD, turn) for turn in range((size + WINDOW) // 2 + 1) for make in (human, answer)]
+    messages: list[AnyMessage] = [
+        make(THREAD, turn) for turn in range((size + WINDOW) // 2 + 1) for make in (human, answer)
+    ]
     checkpoints = _checkpoints(opened, messages, size)
     operations = {"put": _puts(checkpoints), "put_writes": _put_writes(checkpoints, messages)}[what]
     each = {"put": opened.put_each, "put_writes": opened.put_writes_each}[what]

@@ -32,7 +32,7 @@ def fill(place: str, mib: int, kib: int) -> None:
             name = f"documents {number // 64}"
             lists.setdefault(name, []).append(" ".join(rng.choices(_WORDS, k=kib * 1024 // 8)))
             versions[name] = number + 1
-            checkpoint = {**empty_checkpoint(), "channel_values": dict(lists), "channel_versions": dict(versions)}
+            checkpoint: Any = {**empty_checkpoint(), "channel_values": dict(lists), "channel_versions": dict(versions)}
             metadata: Any = {"source": "loop", "step": number, "parents": {}}
             config = saver.put(config, checkpoint, metadata, {name: versions[name]})
 

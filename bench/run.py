@@ -46,6 +46,8 @@ class Plan:
     directory: Path | None = None
     """Where the savers' files go, a temporary directory if None; the disk below it decides what a commit costs."""
     timeout_s: float = 900
+    commit_ms: float = 0
+    """How much longer a commit of SQLite's takes than on this disk."""
 
 
 def perform(plan: Plan, command: str, tell: Callable[[Run], None]) -> Session:
@@ -68,6 +70,7 @@ def environment(plan: Plan, root: Path) -> dict[str, str]:
         "SQLite": sqlite3.sqlite_version,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "one durable SQLite commit": f"{commit_us(root):.0f} us",
+        **({"made longer by": f"{plan.commit_ms:g} ms"} if plan.commit_ms else {}),
         "durability": plan.durability,
         "repetitions": str(plan.repetitions),
     }
@@ -112,7 +115,7 @@ def _group(
     """A workload and what follows it, on one directory; one process for all if the saver would forget."""
     names = [spec.name for spec in (base, *follow_ups)]
     for together in [[name] for name in names] if SAVERS[saver].persistent else [names]:
-        job = Job(saver, together, str(directory), plan.durability)
+        job = Job(saver, together, str(directory), plan.durability, plan.commit_ms)
         measured, error = _spawn(job, plan.timeout_s)
         for name, metrics in zip(together, measured or [{}] * len(together), strict=True):
             yield Run(saver, name, repetition, metrics, error, os.getloadavg()[0])

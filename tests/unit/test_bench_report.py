@@ -1,7 +1,9 @@
 """The benchmark's arithmetic on made-up runs, and that a small session gives rows; nothing is timed."""
 
 import json
+import sqlite3
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from bench.driver import driver
 from bench.report import report
 from bench.results import Run, Session, Summaries
 from bench.savers import SAVERS
+from bench.slower_disk import make_commits_slower
 from bench.targets import TARGETS, AtMost, Target, TimesBetter, verdict
 from bench.workloads import EVERYTHING, Spec, grouped, parse
 
@@ -116,3 +119,16 @@ def test_a_quick_session_gives_a_row_per_workload(tmp_path, capsys, saver):
     measured = [run["workload"] for run in json.loads(kept.read_text())["runs"]]
     assert measured == ["chat-6", "history@chat-6", "fork-1@chat-6"]
     assert report(Session.load(kept)) == capsys.readouterr().out.removesuffix("\n")
+
+
+def test_the_disk_can_be_made_slower_for_every_saver(tmp_path, monkeypatch):
+    waited = []
+    monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)  # put back afterwards
+    make_commits_slower(1.5)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    for saver in ("sqlite", "wfstore-states"):
+        (tmp_path / saver).mkdir()
+        with driver(SAVERS[saver], tmp_path / saver, "sync") as opened:
+            waited.clear()
+            parse("micro-4").measure(opened)
+            assert waited.count(0.0015) == 8, saver  # 4 puts, 4 put_writes
