@@ -18,6 +18,8 @@ from .material import THREAD
 from .sample_graphs import Saver
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
     from langgraph_wfstore import WfStoreSaver
 
 NAMES = ("a", "b", "c", "d")
@@ -135,17 +137,20 @@ class TrueStatesContract(DurabilityContract):
     def test_a_change_by_one_of_many_is_flagged_once_by_the_last_though_they_ran_one_after_the_other(
         self, api: Api, saver: WfStoreSaver, durability: str
     ) -> None:
-        def work(task: Any) -> Mutable:
-            if task["number"] == 2:
-                task["shared"].append("changed")
-            return {"log": [str(task["number"])]}
+        def work(task: Mutable) -> Mutable:
+            if task["round"] == 2:
+                task["items"].append("changed")
+            return {"log": [str(task["round"])]}
 
         def send(state: Mutable) -> list[Send]:
-            return [Send("work", {"number": number, "shared": state["items"]}) for number in range(5)]
+            return [Send("work", {"round": number, "items": state["items"]}) for number in range(5)]
 
-        builder = StateGraph(Mutable).add_node("plan", lambda state: {}).add_node("work", work)
+        def plan(state: Mutable) -> Mutable:
+            return {}
+
+        builder = StateGraph(Mutable).add_node("plan", plan).add_node("work", work)
         builder.add_edge(START, "plan").add_conditional_edges("plan", send, ["work"])
-        config = {**CONFIG, "max_concurrency": 1}
+        config: RunnableConfig = {**CONFIG, "max_concurrency": 1}
         api.invoke(builder.compile(checkpointer=saver), fresh(), config, durability=durability)
         steps = [step for step in saver.store.thread(THREAD).steps() if step.node == "work"]
         flagged = [step for step in steps if step.flags]
