@@ -137,10 +137,10 @@ class TrueStatesContract(DurabilityContract):
     def test_a_change_by_one_of_many_is_flagged_once_by_the_last_though_they_ran_one_after_the_other(
         self, api: Api, saver: WfStoreSaver, durability: str
     ) -> None:
-        def work(task: Mutable) -> Mutable:
-            if task["round"] == 2:
-                task["items"].append("changed")
-            return {"log": [str(task["round"])]}
+        def work(state: Mutable) -> Mutable:
+            if state["round"] == 2:
+                state["items"].append("changed")
+            return {"log": [str(state["round"])]}
 
         def send(state: Mutable) -> list[Send]:
             return [Send("work", {"round": number, "items": state["items"]}) for number in range(5)]
