@@ -17,6 +17,7 @@ from langgraph.graph import START, StateGraph
 
 from langgraph_wfstore import PriceTable, WfStore, WfStoreSaver
 from langgraph_wfstore.backends.base import CALL, END, RUN, STEP, Append, Pending
+from langgraph_wfstore.capture import barrier
 from langgraph_wfstore.errors import BackendUnavailableError
 from langgraph_wfstore.testing.contract_capture import agent_graph, asked, search
 from langgraph_wfstore.testing.sample_graphs import Log, line_graph
@@ -367,6 +368,26 @@ def test_a_sub_graph_that_saves_nothing_holds_nobody_back():
         builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
         steps = saver.store.thread("t").steps()
         assert [s.node for s in steps] == ["sub", "inner", "next"] and not any(s.flags for s in steps)
+
+
+@pytest.mark.parametrize("inside", [None, InMemorySaver], ids=["without a saver", "with another saver"])
+def test_a_graph_of_nobody_s_called_in_a_node_with_a_thread_of_its_own_holds_nobody_back(
+    inside: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(barrier, "_PATIENCE", 0.2)
+    inner = line_graph(inside and inside(), "first", "second")
+
+    def node(state: Log) -> Log:
+        inner.invoke({"log": []}, {"configurable": {"thread_id": "elsewhere"}})
+        return {"log": ["node"]}
+
+    with WfStoreSaver(":memory:") as saver:
+        builder = StateGraph(Log).add_node("node", node).add_node("next", lambda s: {"log": ["next"]})
+        builder.add_edge(START, "node").add_edge("node", "next")
+        builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+        steps = saver.store.thread("t").steps()
+        assert [s.node for s in steps] == ["node", "first", "second", "next"] and not any(s.flags for s in steps)
+        assert [s.checkpoint_id is None for s in steps] == [False, True, True, False]
 
 
 async def test_a_model_call_that_is_cancelled_is_ended_with_its_step():
