@@ -49,6 +49,12 @@ class Fan(TypedDict, total=False):
     out: Annotated[list[str], operator.add]
 
 
+class Noted(MessagesState):
+    """A conversation, and what is noted of it."""
+
+    note: str
+
+
 def agent_graph(saver: Saver, model: Any, *tools: Any) -> Any:
     """The usual loop of a model and its tools."""
     bound = model.bind_tools(tools) if tools else model
@@ -358,6 +364,22 @@ class LineageContract(DurabilityContract):
         api.invoke(graph, asked(), CONFIG, durability=durability)
         api.update_state(graph, CONFIG, {"messages": [AIMessage("false", id="m1")]}, as_node="agent")
         assert any("changed since" in item.label for item in of(saver).why().unknown)
+
+    def test_what_a_model_was_given_from_another_channel_goes_back_to_the_input(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        model = ScriptedModel(answers=[says("in short: x", "m1")])
+
+        def node(state: Noted) -> dict[str, Any]:
+            return {"note": model.invoke([HumanMessage("Sum this up."), *state["messages"]]).content}
+
+        builder = StateGraph(Noted).add_node("node", node).add_edge(START, "node")
+        api.invoke(builder.compile(checkpointer=saver), asked(), CONFIG, durability=durability)
+        thread = of(saver)
+        (call,) = (item for item in thread.why(channel="note", index=None).walk() if item.kind == "call")
+        prompt, question = call.links
+        assert [(item.kind, item.id) for item in question.links] == [("input", thread.runs()[0].run_id)]
+        assert [item.kind for item in prompt.links] == ["value"]  # made in the step
 
     def test_the_value_of_a_plain_channel(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
         def node(state: Log) -> Log:
