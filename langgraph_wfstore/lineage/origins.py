@@ -158,4 +158,6 @@ def holds(value: Any, item: Any) -> bool:
         return any(holds(part, item) for part in value.values())
     if isinstance(value, list | tuple):
         return value == item or any(holds(part, item) for part in value)
+    if type(value).__name__ == "Command":
+        return holds(value.update, item)
     return type(value) is type(item) and bool(value == item)

@@ -381,6 +381,27 @@ class LineageContract(DurabilityContract):
         assert [(item.kind, item.id) for item in question.links] == [("input", thread.runs()[0].run_id)]
         assert [item.kind for item in prompt.links] == ["value"]  # made in the step
 
+    def test_what_an_error_handler_wrote_leads_to_it_and_on_to_what_followed(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        def bad(state: Noted) -> dict[str, Any]:
+            raise ValueError("cannot")
+
+        def repair(state: Noted) -> Command[str]:
+            return Command(goto="after", update={"note": str(search.invoke({"q": "repair"}))})
+
+        builder = StateGraph(Noted).add_node("bad", bad, error_handler=repair).add_node("after", lambda state: {})
+        builder.add_edge(START, "bad")
+        api.invoke(builder.compile(checkpointer=saver), asked(), CONFIG, durability=durability)
+        thread = of(saver)
+        failed, handler, after = thread.steps()
+        assert (failed.status, handler.status) == ("error", "ok")
+        assert (handler.namespace, handler.checkpoint_id) == ("", failed.checkpoint_id)
+        (writer,) = thread.why(channel="note", index=None).root.links
+        assert writer.id == handler.step_id
+        followed = [item.id for item in thread.impact(thread.calls()[0].call_id).walk() if item.kind == "step"]
+        assert followed == [handler.step_id, after.step_id]
+
     def test_the_value_of_a_plain_channel(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
         def node(state: Log) -> Log:
             return {"note": str(search.invoke({"q": "n"})), "log": ["node"]}
