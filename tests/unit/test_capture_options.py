@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
@@ -132,6 +133,32 @@ def test_a_graph_with_another_saver_is_nobody_s_business():
         run(InMemorySaver())
         assert list(saver.store.thread_ids()) == []
         assert saver.store.stats()["unattributed_calls"] == 0
+
+
+def test_calls_of_chains_and_graphs_without_context_are_counted_too():
+    asks = RunnableLambda(lambda text: text) | ScriptedModel(answers=[says("lost", "m1")])
+    inner = StateGraph(Log).add_node("asks", lambda s: {"log": [asks.invoke("go").content]}).add_edge(START, "asks")
+    lost = inner.compile()
+    kept = inner.compile(checkpointer=InMemorySaver())
+
+    def node(state: Log) -> Log:
+        for work in (
+            lambda: asks.invoke("go"),
+            lambda: lost.invoke({"log": []}),
+            lambda: kept.invoke({"log": []}, CONFIG),
+        ):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        asks.invoke("go", {"callbacks": []})
+        return {"log": [str(asks.invoke("go").content)]}
+
+    with WfStoreSaver(":memory:") as saver:
+        graph = StateGraph(Log).add_node("node", node).add_edge(START, "node").compile(checkpointer=saver)
+        graph.invoke({"log": []}, CONFIG)
+        thread = saver.store.thread("t")
+        assert len(thread.calls()) == 1  # and that of the graph with another saver is nobody's business
+        assert thread.runs()[0].unattributed == 3 == saver.store.stats()["unattributed_calls"]
 
 
 def test_two_stores_record_their_own_runs_only():
