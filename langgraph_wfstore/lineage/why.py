@@ -201,15 +201,17 @@ class _Why:
         return [self._once(link, lambda: iter(()))]
 
     def _step(self, step: StepInfo) -> Link:
-        """A step: the calls made in it, or else what it read."""
+        """A step: the calls made in it and in the steps inside it, or else what it read."""
         facts: dict[str, Any] = {"checkpoint": step.checkpoint_id, "status": step.status, "attempt": step.attempt}
         link = Link("step", step.step_id, f"step {step.number} {step.node}", facts)
 
         def because() -> Iterator[Link]:
             yield from self._run_once(step.run_id)
-            calls = self._evidence.trace(step.run_id).calls_in(step.step_id)
+            trace = self._evidence.trace(step.run_id)
+            calls, inside = trace.calls_in(step.step_id), trace.asking_steps_in(step.step_id)
             yield from map(self._call, calls)
-            if not calls:
+            yield from map(self._step, inside)
+            if not calls and not inside:
                 yield Link("unknown", step.checkpoint_id, "unknown which parts of the state it read it used")
 
         return self._once(link, because)

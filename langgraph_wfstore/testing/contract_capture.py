@@ -402,6 +402,19 @@ class LineageContract(DurabilityContract):
         followed = [item.id for item in thread.impact(thread.calls()[0].call_id).walk() if item.kind == "step"]
         assert followed == [handler.step_id, after.step_id]
 
+    def test_what_a_sub_graph_wrote_goes_on_to_the_calls_inside_it(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        inner = StateGraph(Noted).add_node("look", lambda state: {"note": str(search.invoke({"q": "inside"}))})
+        inner.add_node("rest", lambda state: {}).add_edge(START, "look").add_edge("look", "rest")
+        builder = StateGraph(Noted).add_node("sub", inner.compile()).add_edge(START, "sub")
+        api.invoke(builder.compile(checkpointer=saver), asked(), CONFIG, durability=durability)
+        thread = of(saver)
+        sub, look, _ = thread.steps()
+        (step,) = thread.why(channel="note", index=None).root.links
+        assert step.id == sub.step_id and [item.id for item in step.links if item.kind == "step"] == [look.step_id]
+        assert thread.calls()[0].call_id in [item.id for item in step.links[-1].links]
+
     def test_the_value_of_a_plain_channel(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
         def node(state: Log) -> Log:
             return {"note": str(search.invoke({"q": "n"})), "log": ["node"]}
