@@ -105,7 +105,9 @@ class PostgresBackend:
             timeout=options.timeout,
             prepare=options.prepare,
         )
-        self._appends = Appends(self._sql, self._name_key, lazy=synchronous == "normal", prepare=options.prepare)
+        self._appends = Appends(
+            self._sql, self._name_key, lazy=synchronous == "normal", prepare=options.prepare
+        )
         self._rewrites = Rewrites(self._sql, self._name_key)
         self._lanes = Lanes(self._append, self.place)
         try:
