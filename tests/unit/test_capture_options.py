@@ -58,6 +58,21 @@ def test_capture_can_be_reduced_to_digests():
         assert saver.store.thread("t").verify().ok
 
 
+def test_the_messages_of_errors_are_contents_that_digests_leave_out():
+    @tool
+    def shout(text: str) -> str:
+        """Shouts."""
+        raise ValueError(f"cannot shout {text}")
+
+    with WfStoreSaver(":memory:", capture="digests") as saver:
+        builder = StateGraph(Log).add_node("node", lambda s: {"log": [shout.invoke({"text": "a secret"})]})
+        with pytest.raises(ValueError, match="a secret"):
+            builder.add_edge(START, "node").compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+        thread = saver.store.thread("t")
+        for failed in (*thread.calls(), *thread.steps(), *thread.runs()):
+            assert failed.error == ("ValueError", '(not recorded: capture="digests")')
+
+
 @pytest.mark.parametrize("option", [{"capture": "some"}, {"capture_limit": 0}, {"capture_limit": "1"}, {"redact": 7}])
 def test_an_option_that_makes_no_sense_is_refused(option: Any):
     with pytest.raises(ValueError, match=next(iter(option))):
