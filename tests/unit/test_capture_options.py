@@ -332,6 +332,23 @@ def test_a_changed_graph_is_visible():
         assert "c" in second.description["nodes"]  # type: ignore[index]  # it is there
 
 
+def test_a_changed_object_as_a_node_is_visible():
+    class One:
+        def __call__(self, state: Log) -> Log:
+            return {"log": ["one"]}
+
+    class Other:
+        def __call__(self, state: Log) -> Log:
+            return {"log": ["other"]}
+
+    with WfStoreSaver(":memory:") as saver:
+        for node in (One(), One(), Other()):
+            builder = StateGraph(Log).add_node("node", node).add_edge(START, "node")
+            builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+        first, second, third = (run.workflow for run in saver.store.thread("t").runs())
+    assert first == second != third
+
+
 def test_delete_for_runs_removes_what_was_recorded_of_them():
     with WfStoreSaver(":memory:") as saver:
         run(saver)
