@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -133,12 +133,14 @@ class Places:
 
     Attributes:
         branch_of: per run the name of the branch it ran on.
-        abandoned: ids of the runs on lines that the current branch does not go back to.
+        abandoned: ids of the runs that ended on lines that the current branch does not go back to.
+        kept: ids of the steps of these runs that led to a checkpoint that the current branch does go back to.
         created: when the thread began, ns since 1970.
     """
 
     branch_of: dict[str, str]
     abandoned: frozenset[str]
+    kept: frozenset[str]
     created: int
 
 
@@ -154,10 +156,13 @@ def report(trace: Trace, by: str, pricer: Pricer | None, places: Places) -> Cost
     if by not in get_args(By):
         raise ValueError(f"by is one of {', '.join(map(repr, get_args(By)))}, not {by!r}")
     runs, steps = trace.runs(), trace.steps()
-    calls = _counted(trace.calls())
+    recorded = trace.calls()
+    calls = _counted(recorded)
     prices = _Prices(pricer)
     known = {step.step_id: step for step in steps}
     retried = _retried(steps)
+    above = {call.call_id: call.step_id or call.parent for call in recorded}
+    above |= {step.step_id: step.parent for step in steps}
     heading = _HEADINGS[by](calls, known, {run.run_id: run for run in runs}, places)
     lines: dict[str, CostLine] = {}
     total, retries = CostLine("total", "total"), CostLine("retries", "- retries")
@@ -171,9 +176,9 @@ def report(trace: Trace, by: str, pricer: Pricer | None, places: Places) -> Cost
         total.add(item)
         key, label = heading(call)
         lines.setdefault(key, CostLine(key, label)).add(item)
-        if call.step_id is not None and _within(call.step_id, known, retried):
+        if _within(call.call_id, above, retried):
             retries.add(item)
-        if call.run_id in places.abandoned:
+        if call.run_id in places.abandoned and not _within(call.call_id, above, places.kept):
             abandoned.add(item)
     return CostReport(
         by=by,
@@ -269,15 +274,18 @@ def _retried(steps: Iterable[StepInfo]) -> set[str]:
     return retried
 
 
-def _within(step_id: str | None, steps: dict[str, StepInfo], wanted: set[str]) -> bool:
-    """Whether a step is one of these, or runs inside one."""
+def _within(own: str | None, above: dict[str, str | None], wanted: Set[str]) -> bool:
+    """Whether a call was made in one of these steps, or in what runs inside one.
+
+    Args:
+        above: of a call the step that it was made in, of a step the call or the step that it is in.
+    """
     seen: set[str] = set()  # an imported thread may say that a step is inside itself
-    while step_id is not None and step_id not in seen:
-        if step_id in wanted:
+    while own is not None and own not in seen:
+        if own in wanted:
             return True
-        seen.add(step_id)
-        step = steps.get(step_id)
-        step_id = None if step is None else step.parent
+        seen.add(own)
+        own = above.get(own)
     return False
 
 

@@ -232,6 +232,7 @@ class LoopState:
             if beside:
                 if self._before[0] != checkpoint_id:
                     self._before, self._beside = (checkpoint_id, _looks(self._encoded(codec))), []
+                    self._running_now = 0  # of one that was cancelled before it ran nobody says that it has ended
                 self._beside.append(node)
                 self._running_now += 1
 
@@ -252,7 +253,9 @@ class LoopState:
     def _more_to_come(self) -> bool:
         """Whether tasks of the superstep are still to begin: the last one to end looks for all."""
         tasks = [*self.loop.tasks.items()]  # others may add to it meanwhile
-        return any(not (task_id in self.begun or task.writes) for task_id, task in reversed(tasks))
+        return any(
+            not (task_id in self.begun or task.writes) and _is_sure_to_begin(task) for task_id, task in reversed(tasks)
+        )
 
     def snapshot(self, checkpoint_id: str) -> dict[str, Encoded]:
         """With durability "exit" the values of this checkpoint before its superstep ran; none if it did not run."""
@@ -267,6 +270,14 @@ class LoopState:
             with contextlib.suppress(UnsupportedValueError, EmptyChannelError):
                 found[name] = codec.encode(channel.checkpoint(), f"channel {name!r}")
         return found
+
+
+def _is_sure_to_begin(task: Any) -> bool:
+    """Whether a handler is going to hear of a task.
+
+    A functional task may be cancelled before it begins, and a node that only writes to channels calls no handler.
+    """
+    return len(task.path) <= 3 and getattr(task.proc, "trace", True) is not False
 
 
 def _looks(values: dict[str, Encoded]) -> dict[str, object]:

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
 from .calls import Asked, model_answered, model_asked, retriever_asked, tool_asked
@@ -330,13 +331,20 @@ def _begin_call(run_id: UUID, parent_run_id: UUID | None, make: Callable[[dict[s
         return
     above = None if parent_run_id is None else scopes.get(parent_run_id)
     scope = open_scope(run_id, above)
-    if parent_run_id is None:
-        _count_unattributed()
     if scope.run is None:
+        if not _saved_by_others():
+            _count_unattributed()
         return
     call = CallState(scope, make)
     scope.own = scope.call = call
     _do(run_id, call.run.recorder, call.enter)
+
+
+def _saved_by_others() -> bool:
+    """Whether it is in a graph with another saver that something is called."""
+    config = var_child_runnable_config.get() or {}
+    saver = config.get("configurable", {}).get("__pregel_checkpointer")
+    return saver is not None and getattr(saver, "_recorder", None) not in _recorders
 
 
 def _count_unattributed() -> None:

@@ -179,8 +179,10 @@ class Recorder:
     # ------------------------------------------------------------------ values
 
     def described(self, error: BaseException | None) -> tuple[str, str] | None:
-        """Type and message of an error; what `redact` makes of the message."""
+        """Type and message of an error; of the message what `redact` makes of it, nothing if contents are not kept."""
         found = described(error)
+        if found is not None and self._mode == "digests":
+            return found[0], '(not recorded: capture="digests")'
         if found is None or self._redact is None:
             return found
         try:

@@ -155,8 +155,13 @@ class StepState:
         self._given = given
         path: tuple[Any, ...] = tuple(metadata.get("langgraph_path") or ())
         self._send = path[1] if len(path) == 3 and path[0] == "__pregel_push" and type(path[1]) is int else None
-        functional = len(path) > 3
-        loop = above.loop or (above.step.loop if above.step is not None else None)
+        handler = path[-2:] == ("node_error_handler", False)
+        if handler:  # LangGraph names it after the task that failed, and both are the graph's
+            namespace = namespace.rpartition("|")[0]
+        functional = len(path) > 3 and not handler
+        loop = above.loop
+        if loop is None and functional and above.step is not None:
+            loop = above.step.loop  # of who called the functional task; any other node is one of the graph above it
         if loop is not None and loop.namespace != namespace and not functional:
             loop = None  # a graph that saves nothing: the writes of its tasks never come
         self.loop: LoopState | None = loop

@@ -120,6 +120,7 @@ def _functions(value: Any, depth: int, seen: dict[int, Any]) -> Iterable[Any]:
     if isinstance(value, type):
         yield value
         return
+    yield from _functions(_attribute(type(value), "__call__"), depth - 1, seen)  # a node may be an object
     for name in ("func", "afunc", "bound", "path", "__wrapped__", "runnable", "_run", "_func", "_afunc"):
         yield from _functions(_attribute(value, name), depth - 1, seen)
     for name in ("steps", "nodes", "tools_by_name", "mapper"):

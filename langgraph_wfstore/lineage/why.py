@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..appending.trace import link as link_to
@@ -52,7 +53,8 @@ class _Why:
         self._checkpoint_id = entry.checkpoint_id
         self._channel = channel
         self._origins = Origins(evidence, entry.checkpoint_id, channel)
-        self._of_merged: dict[str, Origins] = {}
+        self._entry = entry
+        self._of_merged: dict[tuple[str, str], Origins] = {}
         self._limit = entry.row.seq
         self._shown: set[tuple[str, str]] = set()
         self._seen: dict[bytes, list[Link]] = {}
@@ -107,7 +109,7 @@ class _Why:
         value = self._evidence.items.value(*place)
         facts = {"value": shortened(repr(value))}
         root = Link("value", self._checkpoint_id, f"channel {self._channel!r}", facts)
-        root.links.append(self._writer(self._origins.of_whole(place[2]), None, value))
+        root.links.append(self._writer(self._origins, self._origins.of_whole(place[2]), None, value))
         return root
 
     def _element(self, place: Place, at: int, name: bytes) -> Link:
@@ -117,11 +119,11 @@ class _Why:
         if is_message(item):
             return self._message(item, name)
         root = Link("value", None, f"{self._channel}[{at}]", {"value": shortened(repr(item))})
-        root.links.append(self._writer(self._origins.of_element(name), name, item))
+        root.links.append(self._writer(self._origins, self._origins.of_element(name), name, item))
         return root
 
-    def _writer(self, origin: Entry | None, name: bytes | None, item: Any) -> Link:
-        """What wrote the value that came with a checkpoint."""
+    def _writer(self, origins: Origins, origin: Entry | None, name: bytes | None, item: Any) -> Link:
+        """What wrote the value of a channel that came with a checkpoint."""
         if origin is None or origin.record is None or origin.row is None:
             return Link("unknown", None, "unknown: the checkpoint that it came with is not there any more")
         record = origin.record
@@ -131,22 +133,22 @@ class _Why:
         if record.source == "input":
             return self._input(origin)
         if (other := self._evidence.ancestry.merged(origin)) is not None:
-            return self._merged(origin, other, name, item)
+            return self._merged(origins.channel, origin, other, name, item)
         if record.source in ("update", "fork"):
             facts = {"checkpoint": record.checkpoint_id, "at": record.ts}
             return Link("update", record.checkpoint_id, "written by update_state, by nobody's step", facts)
-        tasks = None if above is None else self._origins.tasks(above, name, item)
+        tasks = None if above is None else origins.tasks(above, name, item)
         if above is not None and above.record is not None and above.record.source == "input" and tasks == {START}:
             return self._input(above)
         return self._by_steps(above, origin, tasks, item)
 
-    def _merged(self, merge: Entry, other: str, name: bytes | None, item: Any) -> Link:
+    def _merged(self, channel: str, merge: Entry, other: str, name: bytes | None, item: Any) -> Link:
         """What wrote a value that a merge took from its second parent."""
         facts = {"checkpoint": merge.checkpoint_id, "of": other}
         link = Link("merge", merge.checkpoint_id, "came in by a merge", facts)
-        origins = self._of_merged.setdefault(other, Origins(self._evidence, other, self._channel))
-        channel = merge.channels.get(self._channel)
-        ref = None if channel is None else channel.value
+        origins = self._of_merged.setdefault((other, channel), Origins(self._evidence, other, channel))
+        merged = merge.channels.get(channel)
+        ref = None if merged is None else merged.value
         key = redacted_key(item)
         origin = origins.of_whole(ref) if name is None else origins.of_element(name)
         if origin is None and key is not None:
@@ -154,7 +156,7 @@ class _Why:
         if origin is None:
             link.links.append(Link("unknown", None, "unknown: what was merged does not have it, so the merge made it"))
         else:
-            link.links.append(self._writer(origin, name, item))
+            link.links.append(self._writer(origins, origin, name, item))
         return link
 
     def _by_steps(self, above: Entry | None, origin: Entry, tasks: set[str] | None, item: Any) -> Link:
@@ -199,15 +201,17 @@ class _Why:
         return [self._once(link, lambda: iter(()))]
 
     def _step(self, step: StepInfo) -> Link:
-        """A step: the calls made in it, or else what it read."""
+        """A step: the calls made in it and in the steps inside it, or else what it read."""
         facts: dict[str, Any] = {"checkpoint": step.checkpoint_id, "status": step.status, "attempt": step.attempt}
         link = Link("step", step.step_id, f"step {step.number} {step.node}", facts)
 
         def because() -> Iterator[Link]:
             yield from self._run_once(step.run_id)
-            calls = self._evidence.trace(step.run_id).calls_in(step.step_id)
+            trace = self._evidence.trace(step.run_id)
+            calls, inside = trace.calls_in(step.step_id), trace.asking_steps_in(step.step_id)
             yield from map(self._call, calls)
-            if not calls:
+            yield from map(self._step, inside)
+            if not calls and not inside:
                 yield Link("unknown", step.checkpoint_id, "unknown which parts of the state it read it used")
 
         return self._once(link, because)
@@ -233,13 +237,30 @@ class _Why:
             if found:
                 yield from found
                 return
-            origin = self._origins.of_element(name) if name is not None else None
+            origins, origin = self._came_with(name, elsewhere=seen)
             if origin is None and seen:
                 yield Link("value", None, "made in the step: no checkpoint that is kept holds it")
             else:
-                yield self._writer(origin, name, item)
+                yield self._writer(origins, origin, name, item)
 
         return self._once(link, because, own or f"content {hash_of(message(item)).hex()}")
+
+    @cached_property
+    def _beside(self) -> list[Origins]:
+        """The other channels that hold lists."""
+        assert self._entry.record is not None
+        names = [c.name for c in self._entry.record.channels if c.name != self._channel and not c.name.startswith("__")]
+        places = [(name, place_in(self._entry, self._entry.record, name)) for name in names]
+        lists = [name for name, place in places if place is not None and self._evidence.items.parts(*place) is not None]
+        return [Origins(self._evidence, self._checkpoint_id, name) for name in lists]
+
+    def _came_with(self, name: bytes | None, *, elsewhere: bool) -> tuple[Origins, Entry | None]:
+        """The checkpoint that a message came with, in the channel that was asked about or, else, in another list."""
+        for origins in (self._origins, *(self._beside if elsewhere else ())):
+            origin = None if name is None else origins.of_element(name)
+            if origin is not None:
+                return origins, origin
+        return self._origins, None
 
     def _model_call_of(self, item: Any) -> list[Link]:
         """The model call that gave a message, by the message's id and content."""

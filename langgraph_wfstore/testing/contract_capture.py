@@ -49,6 +49,12 @@ class Fan(TypedDict, total=False):
     out: Annotated[list[str], operator.add]
 
 
+class Noted(MessagesState):
+    """A conversation, and what is noted of it."""
+
+    note: str
+
+
 def agent_graph(saver: Saver, model: Any, *tools: Any) -> Any:
     """The usual loop of a model and its tools."""
     bound = model.bind_tools(tools) if tools else model
@@ -358,6 +364,56 @@ class LineageContract(DurabilityContract):
         api.invoke(graph, asked(), CONFIG, durability=durability)
         api.update_state(graph, CONFIG, {"messages": [AIMessage("false", id="m1")]}, as_node="agent")
         assert any("changed since" in item.label for item in of(saver).why().unknown)
+
+    def test_what_a_model_was_given_from_another_channel_goes_back_to_the_input(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        model = ScriptedModel(answers=[says("in short: x", "m1")])
+
+        def node(state: Noted) -> dict[str, Any]:
+            return {"note": model.invoke([HumanMessage("Sum this up."), *state["messages"]]).content}
+
+        builder = StateGraph(Noted).add_node("node", node).add_edge(START, "node")
+        api.invoke(builder.compile(checkpointer=saver), asked(), CONFIG, durability=durability)
+        thread = of(saver)
+        (call,) = (item for item in thread.why(channel="note", index=None).walk() if item.kind == "call")
+        prompt, question = call.links
+        assert [(item.kind, item.id) for item in question.links] == [("input", thread.runs()[0].run_id)]
+        assert [item.kind for item in prompt.links] == ["value"]  # made in the step
+
+    def test_what_an_error_handler_wrote_leads_to_it_and_on_to_what_followed(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        def bad(state: Noted) -> dict[str, Any]:
+            raise ValueError("cannot")
+
+        def repair(state: Noted) -> Command[str]:
+            return Command(goto="after", update={"note": str(search.invoke({"q": "repair"}))})
+
+        builder = StateGraph(Noted).add_node("bad", bad, error_handler=repair).add_node("after", lambda state: {})
+        builder.add_edge(START, "bad")
+        api.invoke(builder.compile(checkpointer=saver), asked(), CONFIG, durability=durability)
+        thread = of(saver)
+        failed, handler, after = thread.steps()
+        assert (failed.status, handler.status) == ("error", "ok")
+        assert (handler.namespace, handler.checkpoint_id) == ("", failed.checkpoint_id)
+        (writer,) = thread.why(channel="note", index=None).root.links
+        assert writer.id == handler.step_id
+        followed = [item.id for item in thread.impact(thread.calls()[0].call_id).walk() if item.kind == "step"]
+        assert followed == [handler.step_id, after.step_id]
+
+    def test_what_a_sub_graph_wrote_goes_on_to_the_calls_inside_it(
+        self, api: Api, saver: WfStoreSaver, durability: str
+    ) -> None:
+        inner = StateGraph(Noted).add_node("look", lambda state: {"note": str(search.invoke({"q": "inside"}))})
+        inner.add_node("rest", lambda state: {}).add_edge(START, "look").add_edge("look", "rest")
+        builder = StateGraph(Noted).add_node("sub", inner.compile()).add_edge(START, "sub")
+        api.invoke(builder.compile(checkpointer=saver), asked(), CONFIG, durability=durability)
+        thread = of(saver)
+        sub, look, _ = thread.steps()
+        (step,) = thread.why(channel="note", index=None).root.links
+        assert step.id == sub.step_id and [item.id for item in step.links if item.kind == "step"] == [look.step_id]
+        assert thread.calls()[0].call_id in [item.id for item in step.links[-1].links]
 
     def test_the_value_of_a_plain_channel(self, api: Api, saver: WfStoreSaver, durability: str) -> None:
         def node(state: Log) -> Log:

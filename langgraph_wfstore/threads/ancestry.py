@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..backends.base import RecordRow
@@ -108,7 +109,7 @@ def places(store: WfStore, thread_id: str, trace: Trace) -> Places:
         names = {number: name_of(row) for number, row in view.heads.items() if row.name}
         line = line_of(view, store.backend, None)
     branch_of: dict[str, str] = {}
-    abandoned = set()
+    abandoned, kept = set(), set[str]()
     last = _last_checkpoints(trace)
     for _, record in reversed(trace.begins):  # what is before a checkpoint is read along with it
         if not isinstance(record, RunRecord):
@@ -120,7 +121,24 @@ def places(store: WfStore, thread_id: str, trace: Trace) -> Places:
         branch_of[record.run_id] = names.get(number, f"branch {number} (deleted)")
         if not line.has(view, store.backend, entry):
             abandoned.add(record.run_id)
-    return Places(branch_of, frozenset(abandoned), ancestry.created)
+    for step_id, reached in _led_to(trace, abandoned, last):
+        entry = ancestry.placed(reached)
+        if entry is not None and line.has(view, store.backend, entry):
+            kept.add(step_id)
+    return Places(branch_of, frozenset(abandoned), frozenset(kept), ancestry.created)
+
+
+def _led_to(trace: Trace, run_ids: set[str], last: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The steps of these runs' root graphs, each with the checkpoint that its superstep led to, if it led to one."""
+    supersteps: dict[str, dict[str, list[str]]] = {}
+    steps = (r for _, r in trace.begins if isinstance(r, StepRecord) and not r.namespace and r.run_id in run_ids)
+    for step in steps:
+        if step.checkpoint_id is not None:
+            supersteps.setdefault(step.run_id, {}).setdefault(step.checkpoint_id, []).append(step.step_id)
+    for run_id, begun in supersteps.items():
+        for checkpoint_id, reached in pairwise([*begun, last[run_id]]):
+            if checkpoint_id != reached:
+                yield from ((step_id, reached) for step_id in begun[checkpoint_id])
 
 
 def _last_checkpoints(trace: Trace) -> dict[str, str]:

@@ -191,6 +191,22 @@ class Trace:
         """The calls made inside a call."""
         return [self._call(row, call) for row, call in self._within.get((None, call_id), ())]
 
+    def asking_steps_in(self, step_id: str) -> list[StepInfo]:
+        """The steps right inside a step, of a sub-graph or functional tasks, that calls were made in."""
+        found = (named for named in self._steps.values() if named[1].parent == step_id)
+        return [self._step(row, step) for row, step in found if step.step_id in self._asking]
+
+    @cached_property
+    def _asking(self) -> set[str]:
+        """The steps that calls were made in, or in steps inside them."""
+        found: set[str] = set()
+        for _, call in self._calls.values():
+            own = call.step
+            while own is not None and own not in found:
+                found.add(own)
+                own = self._steps[own][1].parent if own in self._steps else None
+        return found
+
     @cached_property
     def _within(self) -> dict[tuple[str | None, str | None], list[tuple[RecordRow, CallRecord]]]:
         """The calls by the step that they were made in directly, or the call."""

@@ -6,13 +6,23 @@ import asyncio
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from langgraph.channels import LastValue
+from langgraph.pregel import NodeBuilder, Pregel
+
+from langgraph_wfstore import WfStoreSaver
 from langgraph_wfstore.capture.barrier import Gate, LoopState
 from langgraph_wfstore.codec import Codec, Encoded
 from langgraph_wfstore.serde import WfSerializer
 from langgraph_wfstore.values.memo import Memo
 
 PATIENCE = 20.0
+
+
+class Loop(SimpleNamespace):
+    """What is looked at of LangGraph's; it can be referred to weakly."""
 
 
 def test_who_waits_goes_on_when_it_is_ready():
@@ -93,15 +103,12 @@ def test_no_change_is_missed_however_close_it_comes():
 def test_channels_are_looked_at_once_before_and_once_after_tasks_that_run_one_after_the_other():
     looked: list[str] = []
 
-    class Loop(SimpleNamespace):
-        """What is looked at of LangGraph's; it can be referred to weakly."""
-
     class Counting(Codec):
         def encode(self, value: object, where: str) -> Encoded:
             looked.append(where)
             return super().encode(value, where)
 
-    tasks = {f"task {n}": SimpleNamespace(writes=[]) for n in range(100)}
+    tasks = {f"task {n}": SimpleNamespace(writes=[], path=("__pregel_push", n, False), proc=None) for n in range(100)}
     items: list[str] = []
     channel = SimpleNamespace(checkpoint=lambda: items)
     loop = Loop(
@@ -109,11 +116,57 @@ def test_channels_are_looked_at_once_before_and_once_after_tasks_that_run_one_af
     )
     codec, state = Counting(WfSerializer(), Memo()), LoopState(loop, "")
     flags = []
-    for number, task in enumerate(tasks):
-        state.begun.add(task)
+    for number, task_id in enumerate(tasks):
+        state.begun.add(task_id)
         state.enter(f"node {number}", codec)
         if number == 50:
             items.append("changed")
         flags.append(state.leave(codec))
     assert looked == ["channel 'items'"] * 2
     assert flags[:-1] == [()] * 99 and "'items' was changed in place" in flags[-1][0]
+
+
+@pytest.mark.parametrize("durability", ["async", "sync", "exit"])
+def test_a_change_is_flagged_though_a_node_that_only_writes_ends_last(durability: Any):
+    def change(items: list[int]) -> None:
+        items.append(1)
+
+    def late(items: list[int]) -> int:
+        time.sleep(0.1)
+        return 1
+
+    nodes: dict[str, Any] = {
+        "changes": NodeBuilder().subscribe_only("items").do(change),
+        "reads": NodeBuilder().subscribe_only("items").do(len),
+        "passes on": NodeBuilder().subscribe_only("items").write_to(late=late),
+    }
+    channels: dict[str, Any] = {"items": LastValue(list), "late": LastValue(int)}
+    with WfStoreSaver(":memory:") as saver:
+        graph: Any = Pregel(
+            nodes=nodes, channels=channels, input_channels="items", output_channels="late", checkpointer=saver
+        )
+        assert graph.invoke([0], {"configurable": {"thread_id": "t"}}, durability=durability) == 1
+        flags = [flag for step in saver.store.thread("t").steps() for flag in step.flags]
+    assert len(flags) == 1 and "'items' was changed in place" in flags[0]
+
+
+def test_a_change_is_flagged_though_a_functional_task_never_begins():
+    """One that was cancelled before, while others were running as many as may."""
+    items: list[str] = []
+    called = ("__pregel_push", ("__pregel_pull", "flow"), 0, True)
+    paths = {"flow": ("__pregel_pull", "flow"), "changes": called, "never": called}
+    tasks = {name: SimpleNamespace(writes=[], path=path, proc=None) for name, path in paths.items()}
+    loop = Loop(
+        tasks=tasks,
+        channels={"items": SimpleNamespace(checkpoint=lambda: items)},
+        checkpoint={"id": "1"},
+        durability="async",
+        checkpointer=object(),
+    )
+    codec, state = Codec(WfSerializer(), Memo()), LoopState(loop, "")
+    for name in ("flow", "changes"):
+        state.begun.add(name)
+        state.enter(name, codec)
+    items.append("changed")
+    assert state.leave(codec) == ()
+    assert "'items' was changed in place" in state.leave(codec)[0]

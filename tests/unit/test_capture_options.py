@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 
 from langgraph_wfstore import PriceTable, WfStore, WfStoreSaver
 from langgraph_wfstore.backends.base import CALL, END, RUN, STEP, Append, Pending
+from langgraph_wfstore.capture import barrier
 from langgraph_wfstore.errors import BackendUnavailableError
 from langgraph_wfstore.testing.contract_capture import agent_graph, asked, search
 from langgraph_wfstore.testing.sample_graphs import Log, line_graph
@@ -54,6 +56,21 @@ def test_capture_can_be_reduced_to_digests():
         assert all(c.input is None and c.output is None and c.content and c.output_content for c in (first, lookup))
         assert first.content != second.content and first.usage is not None
         assert saver.store.thread("t").verify().ok
+
+
+def test_the_messages_of_errors_are_contents_that_digests_leave_out():
+    @tool
+    def shout(text: str) -> str:
+        """Shouts."""
+        raise ValueError(f"cannot shout {text}")
+
+    with WfStoreSaver(":memory:", capture="digests") as saver:
+        builder = StateGraph(Log).add_node("node", lambda s: {"log": [shout.invoke({"text": "a secret"})]})
+        with pytest.raises(ValueError, match="a secret"):
+            builder.add_edge(START, "node").compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+        thread = saver.store.thread("t")
+        for failed in (*thread.calls(), *thread.steps(), *thread.runs()):
+            assert failed.error == ("ValueError", '(not recorded: capture="digests")')
 
 
 @pytest.mark.parametrize("option", [{"capture": "some"}, {"capture_limit": 0}, {"capture_limit": "1"}, {"redact": 7}])
@@ -131,6 +148,32 @@ def test_a_graph_with_another_saver_is_nobody_s_business():
         run(InMemorySaver())
         assert list(saver.store.thread_ids()) == []
         assert saver.store.stats()["unattributed_calls"] == 0
+
+
+def test_calls_of_chains_and_graphs_without_context_are_counted_too():
+    asks = RunnableLambda(lambda text: text) | ScriptedModel(answers=[says("lost", "m1")])
+    inner = StateGraph(Log).add_node("asks", lambda s: {"log": [asks.invoke("go").content]}).add_edge(START, "asks")
+    lost = inner.compile()
+    kept = inner.compile(checkpointer=InMemorySaver())
+
+    def node(state: Log) -> Log:
+        for work in (
+            lambda: asks.invoke("go"),
+            lambda: lost.invoke({"log": []}),
+            lambda: kept.invoke({"log": []}, CONFIG),
+        ):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        asks.invoke("go", {"callbacks": []})
+        return {"log": [str(asks.invoke("go").content)]}
+
+    with WfStoreSaver(":memory:") as saver:
+        graph = StateGraph(Log).add_node("node", node).add_edge(START, "node").compile(checkpointer=saver)
+        graph.invoke({"log": []}, CONFIG)
+        thread = saver.store.thread("t")
+        assert len(thread.calls()) == 1  # and that of the graph with another saver is nobody's business
+        assert thread.runs()[0].unattributed == 3 == saver.store.stats()["unattributed_calls"]
 
 
 def test_two_stores_record_their_own_runs_only():
@@ -289,6 +332,23 @@ def test_a_changed_graph_is_visible():
         assert "c" in second.description["nodes"]  # type: ignore[index]  # it is there
 
 
+def test_a_changed_object_as_a_node_is_visible():
+    class One:
+        def __call__(self, state: Log) -> Log:
+            return {"log": ["one"]}
+
+    class Other:
+        def __call__(self, state: Log) -> Log:
+            return {"log": ["other"]}
+
+    with WfStoreSaver(":memory:") as saver:
+        for node in (One(), One(), Other()):
+            builder = StateGraph(Log).add_node("node", node).add_edge(START, "node")
+            builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+        first, second, third = (run.workflow for run in saver.store.thread("t").runs())
+    assert first == second != third
+
+
 def test_delete_for_runs_removes_what_was_recorded_of_them():
     with WfStoreSaver(":memory:") as saver:
         run(saver)
@@ -367,6 +427,26 @@ def test_a_sub_graph_that_saves_nothing_holds_nobody_back():
         builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
         steps = saver.store.thread("t").steps()
         assert [s.node for s in steps] == ["sub", "inner", "next"] and not any(s.flags for s in steps)
+
+
+@pytest.mark.parametrize("inside", [None, InMemorySaver], ids=["without a saver", "with another saver"])
+def test_a_graph_of_nobody_s_called_in_a_node_with_a_thread_of_its_own_holds_nobody_back(
+    inside: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(barrier, "_PATIENCE", 0.2)
+    inner = line_graph(inside and inside(), "first", "second")
+
+    def node(state: Log) -> Log:
+        inner.invoke({"log": []}, {"configurable": {"thread_id": "elsewhere"}})
+        return {"log": ["node"]}
+
+    with WfStoreSaver(":memory:") as saver:
+        builder = StateGraph(Log).add_node("node", node).add_node("next", lambda s: {"log": ["next"]})
+        builder.add_edge(START, "node").add_edge("node", "next")
+        builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+        steps = saver.store.thread("t").steps()
+        assert [s.node for s in steps] == ["node", "first", "second", "next"] and not any(s.flags for s in steps)
+        assert [s.checkpoint_id is None for s in steps] == [False, True, True, False]
 
 
 async def test_a_model_call_that_is_cancelled_is_ended_with_its_step():

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.tools import tool
 from langgraph.graph import START, StateGraph
+from langgraph.types import RetryPolicy
 from rich.console import Console
 
 from langgraph_wfstore import Price, PriceTable, Thread, WfStoreSaver
@@ -140,3 +142,44 @@ def test_the_prices_of_genai_prices():
 )
 def test_tokens_as_integrations_say_them(said: Any, expected: Usage | None):
     assert usage_of(said) == expected
+
+
+def test_what_a_graph_in_a_tool_cost_is_part_of_what_retries_of_the_node_cost(saver: WfStoreSaver):
+    inner = StateGraph(Log).add_node("inner", lambda s: {"log": [ask()]}).add_edge(START, "inner").compile()
+    attempts = iter([False, False, True])
+
+    def ask() -> str:
+        return str(ScriptedModel(answers=[says("x", "m1")]).invoke("go").content)
+
+    @tool
+    def agent(question: str) -> str:
+        """Asks another agent."""
+        return str(inner.invoke({"log": []})["log"])
+
+    def node(state: Log) -> Log:
+        agent.invoke({"question": ask()})
+        if not next(attempts):
+            raise ValueError("again")
+        return {"log": ["done"]}
+
+    again = RetryPolicy(max_attempts=3, initial_interval=0.0, jitter=False, retry_on=ValueError)
+    builder = StateGraph(Log).add_node("node", node, retry_policy=again).add_edge(START, "node")
+    builder.compile(checkpointer=saver).invoke({"log": []}, CONFIG)
+    report = saver.store.thread("t").cost(pricer=PRICES)
+    assert (report.total.calls, report.retries.calls, report.retries.tool_calls) == (6, 4, 2)
+
+
+def test_what_led_to_where_a_fork_began_is_not_abandoned_with_the_rest_of_its_run(saver: WfStoreSaver):
+    def ask(state: Log) -> Log:
+        return {"log": [str(ScriptedModel(answers=[says("x", "m1")]).invoke("go").content)]}
+
+    builder = StateGraph(Log).add_sequence([("a", ask), ("b", ask), ("c", ask)]).add_edge(START, "a")
+    graph = builder.compile(checkpointer=saver)
+    graph.invoke({"log": []}, CONFIG)
+    before = {state.next: state.config for state in graph.get_state_history(CONFIG)}
+    graph.invoke(None, before["c",])
+    assert saver.store.thread("t").cost(pricer=PRICES).abandoned.calls == 1  # c
+    graph.invoke(None, before["b",])
+    report = saver.store.thread("t").cost(by="branch", pricer=PRICES)
+    assert (report.total.calls, report.abandoned.calls) == (6, 3)  # b and c of the first run, c of the second
+    assert [(line.key, line.calls) for line in report.lines] == [("main", 3), ("fork-1", 1), ("fork-2", 2)]
