@@ -161,3 +161,12 @@ def holds(value: Any, item: Any) -> bool:
     if type(value).__name__ == "Command":
         return holds(value.update, item)
     return type(value) is type(item) and bool(value == item)
+
+
+def lists_beside(evidence: Evidence, entry: Entry, channel: str) -> list[Origins]:
+    """The origins of the other channels of a checkpoint that hold lists; LangGraph's own channels left out."""
+    assert entry.record is not None
+    names = [c.name for c in entry.record.channels if c.name != channel and not c.name.startswith("__")]
+    places = [(name, place_in(entry, entry.record, name)) for name in names]
+    lists = [name for name, place in places if place is not None and evidence.items.parts(*place) is not None]
+    return [Origins(evidence, entry.checkpoint_id, name) for name in lists]

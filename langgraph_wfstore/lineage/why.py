@@ -19,7 +19,7 @@ from ..values.masks import is_message
 from .evidence import Evidence
 from .items import Parts, Place
 from .lineage import Lineage, Link, call_link
-from .origins import START, Origins, holds, place_in
+from .origins import START, Origins, holds, lists_beside, place_in
 
 if TYPE_CHECKING:
     from ..store import WfStore
@@ -247,12 +247,8 @@ class _Why:
 
     @cached_property
     def _beside(self) -> list[Origins]:
-        """The other channels that hold lists."""
-        assert self._entry.record is not None
-        names = [c.name for c in self._entry.record.channels if c.name != self._channel and not c.name.startswith("__")]
-        places = [(name, place_in(self._entry, self._entry.record, name)) for name in names]
-        lists = [name for name, place in places if place is not None and self._evidence.items.parts(*place) is not None]
-        return [Origins(self._evidence, self._checkpoint_id, name) for name in lists]
+        """Where the other channels that hold lists came from."""
+        return lists_beside(self._evidence, self._entry, self._channel)
 
     def _came_with(self, name: bytes | None, *, elsewhere: bool) -> tuple[Origins, Entry | None]:
         """The checkpoint that a message came with, in the channel that was asked about or, else, in another list."""

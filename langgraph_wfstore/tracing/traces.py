@@ -193,8 +193,16 @@ class Trace:
 
     def asking_steps_in(self, step_id: str) -> list[StepInfo]:
         """The steps right inside a step, of a sub-graph or functional tasks, that calls were made in."""
-        found = (named for named in self._steps.values() if named[1].parent == step_id)
-        return [self._step(row, step) for row, step in found if step.step_id in self._asking]
+        return [self._step(row, step) for row, step in self._inside.get(step_id, ()) if step.step_id in self._asking]
+
+    @cached_property
+    def _inside(self) -> dict[str, list[tuple[RecordRow, StepRecord]]]:
+        """The steps by the step that they are right inside."""
+        found: dict[str, list[tuple[RecordRow, StepRecord]]] = {}
+        for row, step in self._steps.values():
+            if step.parent is not None:
+                found.setdefault(step.parent, []).append((row, step))
+        return found
 
     @cached_property
     def _asking(self) -> set[str]:
