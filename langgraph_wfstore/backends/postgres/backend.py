@@ -106,7 +106,11 @@ class PostgresBackend:
             prepare=options.prepare,
         )
         self._appends = Appends(
-            self._sql, self._name_key, lazy=synchronous == "normal", prepare=options.prepare
+            self._sql,
+            self._name_key,
+            lazy=synchronous == "normal",
+            prepare=options.prepare,
+            shared=self._connections.shared,
         )
         self._rewrites = Rewrites(self._sql, self._name_key)
         self._lanes = Lanes(self._append, self.place)
