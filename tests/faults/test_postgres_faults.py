@@ -205,6 +205,31 @@ def test_an_operation_on_a_black_hole_ends_within_its_timeout(url: str, proxy: P
         assert_sound(saver, "t")
 
 
+def test_deadlines_end_waits_also_after_one_of_a_connection_that_was_lost(url: str) -> None:
+    with WfStoreSaver(f"{url}&timeout=1") as saver, admin(url) as db:
+        put(saver, "t", 0)
+        backend: Any = saver.store.backend
+        with admin(url) as lost:
+            lost.close()
+            with backend._connections._deadlines.until(lost, time.monotonic()) as late:
+                while not late():
+                    time.sleep(0.01)
+        with db.transaction():
+            db.execute(f"LOCK TABLE {url.rpartition('=')[2]}.record IN ACCESS EXCLUSIVE MODE")
+            assert_unavailable(lambda: put(saver, "t", 1), 1, "did not serve within 1 s")
+
+
+def test_connections_that_were_idle_for_too_long_are_not_noticed(url: str) -> None:
+    with WfStoreSaver(f"{url}&options={quote('-c idle_session_timeout=200')}") as saver:
+        config = put(saver, "t", 0)
+        for _ in range(2):
+            time.sleep(0.4)
+            assert saver.get_tuple(config) is not None
+            time.sleep(0.4)
+            saver.put_writes(config, [("number", 1)], "task")
+        assert_sound(saver, "t")
+
+
 def test_a_server_that_cannot_be_reached_is_said_at_once_and_by_its_name(url: str, proxy: Proxy) -> None:
     place = through(proxy, url, timeout=1)
     proxy.refuse = True
