@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import signal
+import struct
 import tempfile
 import threading
 import time
@@ -191,6 +194,26 @@ def test_replies_that_are_lost_one_after_the_other_lose_nothing(url: str, proxy:
         assert_nothing_lost(writer, saver)
 
 
+@pytest.mark.parametrize("state", ["08P01", "57P01", "XX000"])
+@pytest.mark.parametrize("prepare", [0, 1])
+def test_an_append_whose_connection_ends_with_an_error_is_applied_once(
+    url: str, proxy: Proxy, state: str, prepare: int
+) -> None:
+    """PgBouncer, say, reports a server that died as FATAL 08P01."""
+    said = f"SFATAL\0VFATAL\0C{state}\0Mserver conn crashed\0\0".encode()
+    fatal = b"E" + struct.pack("!i", len(said) + 4) + said
+
+    with WfStoreSaver(through(proxy, url, prepare=prepare)) as saver:
+        config = put(saver, "t", 0)
+        for number in range(1, 4):
+            proxy.lose_replies(1, b"wfstore_append_" if prepare else APPEND, fatal)
+            saver.put_writes(config, [("number", number)], f"task {number}")
+        assert proxy.lost == 3
+        found = saver.get_tuple(config)
+        assert found is not None and len(found.pending_writes or ()) == 3
+        assert_sound(saver, "t")
+
+
 # ------------------------------------------------------------------ a network that fails
 
 
@@ -269,6 +292,22 @@ def test_as_many_threads_as_there_are_connections_wait_at_the_same_time(url: str
         assert not any(worker.is_alive() for worker in workers), "a thread hangs"
         assert held == len(names)  # none of them waited for another one
         assert [len(numbers(saver, name)) for name in names] == [2] * len(names)
+
+
+def test_an_interrupt_ends_an_append_that_waits(url: str) -> None:
+    with WfStoreSaver(f"{url}&timeout=60") as saver, admin(url) as db:
+        config = put(saver, "t", 0)
+        began = time.monotonic()
+        with db.transaction():
+            db.execute(f"LOCK TABLE {url.rpartition('=')[2]}.record IN ACCESS EXCLUSIVE MODE")
+            interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+            interrupt.start()
+            with pytest.raises(KeyboardInterrupt):
+                put(saver, "t", 1, config)
+        assert time.monotonic() - began < 40
+        put(saver, "t", 2, config)
+        assert numbers(saver, "t") == [2, 0]
+        assert_sound(saver, "t")
 
 
 # ------------------------------------------------------------------ a server that refuses for a while

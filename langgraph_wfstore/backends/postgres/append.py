@@ -2,14 +2,16 @@
 
 It is made by libpq's blocking call, without a cursor: the arguments are ready as they are sent, and Python's global
 lock is given up once for each append, where a cursor gives it up for every wait. What ends a wait that takes too long
-is deadlines.py. On a connection of the user's the same is sent, and waited for as a cursor does: its owner may close it
-meanwhile, which frees what the blocking call works on, and notifications that arrive meanwhile are the owner's.
+is deadlines.py. Where it must be interrupted the same is sent, and waited for as a cursor does: on a connection of the
+user's, whose owner may close it meanwhile, which frees what the blocking call works on, and is told what is notified
+meanwhile; and on the main thread, which Python interrupts (Ctrl-C) between calls only.
 """
 
 from __future__ import annotations
 
 import secrets
 import struct
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -97,10 +99,13 @@ class Appends:
         found = result.get_value(0, 0)
         return None if found is None else bigints(found)
 
+    def _interruptible(self) -> bool:
+        return self._shared or threading.current_thread() is threading.main_thread()
+
     def _result(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
         if self._prepared is None:
             arguments = (self._call, values, _TYPES, _FORMATS, _BINARY)
-            if self._shared:
+            if self._interruptible():
                 return _waited(db, lambda: db.pgconn.send_query_params(*arguments))
             return db.pgconn.exec_params(*arguments)
         result = self._result_of_prepared(db, values) if db.pgconn in self._prepared else None
@@ -113,12 +118,12 @@ class Appends:
         return result
 
     def _result_of_preparing(self, db: Connection[Any]) -> PGresult:
-        if self._shared:
+        if self._interruptible():
             return _waited(db, lambda: db.pgconn.send_prepare(self._name, self._call, _TYPES))
         return db.pgconn.prepare(self._name, self._call, _TYPES)
 
     def _result_of_prepared(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
-        if self._shared:
+        if self._interruptible():
             return _waited(db, lambda: db.pgconn.send_query_prepared(self._name, values, _FORMATS, _BINARY))
         return db.pgconn.exec_prepared(
             self._name,

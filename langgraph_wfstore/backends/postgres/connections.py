@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 # Nothing was applied, and the same may go well a moment later: serialization failure, deadlock, a lock that was not to
-# be had, too many connections, the server starts, stops or recovers, a standby that is about to be promoted; the server
-# ended the connection because it was idle for too long, also within a transaction.
-_PASSING = frozenset({"40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03", "25006", "57P05", "25P03"})
+# be had, too many connections, the server starts, stops or recovers, a standby that is about to be promoted.
+_PASSING = frozenset({"40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03", "25006"})
 _DAMAGE = frozenset({"XX001", "XX002"})  # data and index corrupted
 _SHORTEST, _LONGEST = 0.01, 0.5  # s between two tries
 _abandoned: list[Any] = []  # pools of the parent of a forked process: to close them would close the parent's sockets
@@ -90,6 +89,7 @@ class Connections:
         again, pause = False, _SHORTEST
         last: Exception
         while True:
+            db: Connection[Any] | None = None
             try:
                 with self._connection(deadline) as db:
                     return self._guarded(db, work, again, deadline)
@@ -101,7 +101,7 @@ class Connections:
                     raise self._unavailable(error, again) from error
                 if state in _DAMAGE:
                     raise IntegrityError(f"{self.place}: {_told(error)}; restore a backup") from error
-                if state is None:
+                if state is None or (db is not None and db.closed):
                     again = True  # the connection broke, or could not be had: who knows what the server did
                     if self._single is not None:
                         raise self._unavailable(error, again) from error
