@@ -448,6 +448,43 @@ class TestSchema:
             WfStore.open(url)
 
 
+class TestEncodings:
+    def test_a_schema_has_the_name_it_was_given_in_a_database_of_another_encoding(self, postgres_url, schema):
+        name, database = f"größe {schema}", f"latin_{schema}"
+        run_sql(postgres_url, f"CREATE DATABASE {database} ENCODING LATIN1 TEMPLATE template0 LOCALE 'C'")
+        url = postgres_url.replace("/postgres", f"/{database}")
+        with WfStoreSaver(f"{url}?schema={quote(name)}") as saver:
+            talk(saver)
+        make_version_1(f"{url}?client_encoding=UTF8", f'"{name}"')
+        assert len(set(at_once(4, lambda: secret_of(f"{url}?schema={quote(name)}")))) == 1
+        with psycopg.connect(url, client_encoding="UTF8") as db:
+            assert db.execute("SELECT to_regnamespace(%s) IS NULL", (f'"{name}"',)).fetchone() == (False,)
+
+    def test_a_connection_of_another_encoding_is_refused_where_it_would_change_the_name(self, postgres_url, schema):
+        with psycopg.connect(postgres_url, autocommit=True, client_encoding="LATIN1") as db:
+            with pytest.raises(WfStoreError, match="client_encoding"):
+                PostgresBackend(db, schema=f"größe {schema}")
+            with WfStoreSaver(PostgresBackend(db, schema=schema)) as saver:
+                talk(saver)
+                refuse_records(postgres_url, schema)
+                with pytest.raises(BackendUnavailableError, match="größe ist falsch"):
+                    saver.put_writes(chat_graph(saver).get_state(CONFIG).config, [("a", 1)], "task")
+
+
+def secret_of(url: str) -> bytes:
+    with WfStore.open(url) as store:
+        return store.backend.store_secret
+
+
+def refuse_records(url: str, schema: str) -> None:
+    run_sql(
+        url,
+        f"CREATE FUNCTION {schema}.no() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE 'größe ist falsch'; END $$",
+        f"CREATE TRIGGER no BEFORE INSERT ON {schema}.record FOR EACH ROW EXECUTE FUNCTION {schema}.no()",
+    )
+
+
 class TestDeletedRuns:
     @pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
     @pytest.mark.parametrize("begun", [True, False])

@@ -158,6 +158,7 @@ class Connections:
             "prepare_threshold": 5 if self._prepare else None,
             "connect_timeout": max(2, min(10, int(self.timeout))),
             "application_name": "wfstore",
+            "client_encoding": "UTF8",  # the SQL that names the schema is in it, whatever the database is in
         }
 
     @contextlib.contextmanager
