@@ -22,9 +22,9 @@ from psycopg_pool import ConnectionPool
 
 from langgraph_wfstore import BackendUnavailableError, ThreadDeletedError, WfStore, WfStoreError, WfStoreSaver
 from langgraph_wfstore.appending.refusals import run_hash
-from langgraph_wfstore.backends.postgres import PostgresBackend, migration_sql
+from langgraph_wfstore.backends.postgres import PostgresBackend, append, migration_sql
 from langgraph_wfstore.backends.postgres.options import Options, options_of
-from langgraph_wfstore.errors import IntegrityError
+from langgraph_wfstore.errors import IntegrityError, UnsupportedValueError
 from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.sample_graphs import chat_graph
@@ -446,6 +446,20 @@ class TestSchema:
         run_sql(postgres_url, f"DELETE FROM {schema}.store WHERE name = 'secret'")
         with pytest.raises(IntegrityError, match="secret"):
             WfStore.open(url)
+
+
+class TestSizes:
+    def test_what_no_message_to_the_server_can_hold_is_said_at_once(self, postgres_url, schema, monkeypatch):
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            talk(saver)
+            monkeypatch.setattr(append, "_LARGEST", 50_000)
+            config: Any = chat_graph(saver).get_state(CONFIG).config
+            for many, size in ((1, 60_000), (3, 20_000)):  # one value; their sum
+                writes = [(f"a{number}", os.urandom(size)) for number in range(many)]
+                with pytest.raises(UnsupportedValueError, match="PostgreSQL takes at most 50000"):
+                    saver.put_writes(config, writes, "task")
+            saver.put_writes(config, [("a", os.urandom(20_000))], "task")
+            assert_sound(saver, "t")
 
 
 class TestEncodings:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from ...errors import WfStoreError
+from ...errors import UnsupportedValueError, WfStoreError
 from ..base import Append, ObjectRow, RecordRow, Standing, looked_up
 from ..packing import pack
 from .arrays import OIDS, array_of, bigints
@@ -43,6 +43,7 @@ _TYPES = [*_SINGLE, *[OIDS[kind][0] for kind in _KINDS]]
 _BINARY = 1
 _FORMATS = [_BINARY] * len(_TYPES)
 _APPEND = f"SELECT wf.append({', '.join(f'${number}' for number in range(1, len(_TYPES) + 1))})"
+_LARGEST = (1 << 30) - 1  # bytes of a message to the server, and of a value in it; PQ_LARGE_MESSAGE_LIMIT
 _DONE, _TUPLES = 1, 2  # libpq's PGRES_COMMAND_OK and PGRES_TUPLES_OK
 _UNIQUE_VIOLATION, _NO_SUCH_STATEMENT = "23505", "26000"
 _big, _whole = struct.Struct("!q").pack, struct.Struct("!i").pack
@@ -78,7 +79,9 @@ class Appends:
         """
         if batch.thread.number is None and batch.expect.last:  # prepared on top of a creation that failed
             return False
-        numbers = self._called(db, self._values(batch))
+        values = self._values(batch)
+        _check_size(sum(len(value) for value in values if value is not None))
+        numbers = self._called(db, values)
         if numbers is None and again:
             numbers = self._applied(db, batch)
         if numbers is None:
@@ -170,6 +173,14 @@ class Appends:
         ]
 
 
+def _check_size(size: int) -> None:
+    if size > _LARGEST:
+        raise UnsupportedValueError(
+            f"what is stored at once has {size} bytes after compression, PostgreSQL takes at most {_LARGEST} in a "
+            "message; nothing was written. Keep large values elsewhere, and their names in the state"
+        )
+
+
 def _waited(db: Connection[Any], send: Callable[[], None]) -> PGresult:
     """What the server answers to one command; waited for as psycopg's cursors do, which an interrupt ends."""
     from psycopg import generators
@@ -227,7 +238,9 @@ def object_values(row: ObjectRow) -> tuple[Any, ...]:
     """An object in the order of OBJECT, and what it is found by."""
     if row.number >= 1 << 31:
         raise WfStoreError(f"a thread has at most {(1 << 31) - 1} objects; copy it to a new one")
-    return (*row[:3], row.tag.encode("utf-8", "surrogatepass"), row.nonce, pack(row.data), looked_up(row))
+    data = pack(row.data)
+    _check_size(len(data))
+    return (*row[:3], row.tag.encode("utf-8", "surrogatepass"), row.nonce, data, looked_up(row))
 
 
 def flattened(found: Sequence[Sequence[Any]]) -> list[Any]:

@@ -105,7 +105,7 @@ def _check_encoding(db: Connection[Any], sql: Sql, place: str) -> None:
     """Statements are sent as UTF-8."""
     if not sql.schema.isascii() and db.info.encoding not in ("utf-8", "ascii"):
         raise WfStoreError(
-            f"the connection to {place} has client_encoding {db.info.encoding}, which would make another name of schema "
+            f"the connection to {place} has client_encoding {db.info.encoding}, which makes another name of schema "
             f"{sql.schema!r}; connect with client_encoding=UTF8"
         )
 
