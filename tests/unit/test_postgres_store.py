@@ -251,6 +251,12 @@ class TestOpening:
                     assert mine.fetchone() == ((1 if prepare else 0),)
                     assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 6 * (turn + 1)
 
+    def test_a_connection_that_is_closed_is_refused(self, postgres_url):
+        db = psycopg.connect(postgres_url, autocommit=True)
+        db.close()
+        with pytest.raises(BackendUnavailableError, match="connection to PostgreSQL is closed"):
+            PostgresBackend(db)
+
     def test_a_connection_within_a_transaction_is_refused(self, postgres_url, schema):
         with psycopg.connect(postgres_url) as db, pytest.raises(ValueError, match="autocommit"):
             PostgresBackend(db, schema=schema)
@@ -384,6 +390,16 @@ class TestSchema:
     def test_a_schema_that_could_not_be_written_is_refused(self, postgres_url, name):
         with pytest.raises(ValueError, match="a schema's name has 1 to 63 bytes"):
             WfStore.open(f"{postgres_url}?schema={quote(name)}")
+
+    @pytest.mark.parametrize("name", ["o'b {}", 'a"b {}', "a\\b {}", "wf.a {}", "$1 {}", "größe {}"])
+    def test_a_schema_may_have_any_other_name(self, postgres_url, schema, name):
+        with WfStoreSaver(f"{postgres_url}?schema={quote(name.format(schema))}") as saver:
+            talk(saver)
+            saver.copy_thread("t", "copy")
+            saver.delete_thread("t")
+            saver.store.compact()
+            assert saver.store.stats()["file_bytes"] > 0
+            assert_sound(saver, "copy")
 
     def test_the_printed_sql_of_a_later_version_leaves_alone_what_is_there(self, postgres_url, schema):
         with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
