@@ -37,7 +37,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._pairs: list[_Pair] = []
         self._losing = 0
-        self._needle = b""
+        self._needle = self._instead = b""
         self._closed = False
         self.latency = 0.0
         self.black_hole = False
@@ -63,15 +63,16 @@ class Proxy:
             pair.kill()
         return len(pairs)
 
-    def lose_replies(self, times: int = 1, containing: bytes = b"") -> None:
+    def lose_replies(self, times: int = 1, containing: bytes = b"", instead: bytes = b"") -> None:
         """Pass on the next requests that contain these bytes, wait for their replies, drop them and reset.
 
         Args:
             times: how many requests.
             containing: bytes that a request has somewhere in it; empty for any request.
+            instead: what the client is sent before its connection ends, as by a proxy that pools connections.
         """
         with self._lock:
-            self._losing, self._needle = times, containing
+            self._losing, self._needle, self._instead = times, containing, instead
 
     def close(self) -> None:
         """Stop listening and reset what is open. Safe to call twice."""
@@ -177,6 +178,10 @@ class _Pair:
                     time.sleep(_POLL)
                 if self._losing.is_set():  # the server has answered, so it has applied it
                     proxy.lost += 1
+                    if proxy._instead:
+                        self._client.sendall(proxy._instead)
+                        self._client.shutdown(socket.SHUT_WR)
+                        self._dead.wait(5)  # a reset would take it back
                     break
                 self._client.sendall(chunk)
         self.kill()

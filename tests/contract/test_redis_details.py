@@ -1,18 +1,21 @@
 """What only Redis has: homes, expiry, clients of one's own, permissions; on every engine that is there."""
 
+import os
 import time
 import uuid
 from contextlib import ExitStack
 
 import pytest
 import redis
+import redis.asyncio
 
 from langgraph_wfstore import BackendUnavailableError, ThreadDeletedError, WfStore, WfStoreError, WfStoreSaver
 from langgraph_wfstore.backends.base import Stale
-from langgraph_wfstore.backends.redis import homes
+from langgraph_wfstore.backends.redis import homes, rows
 from langgraph_wfstore.backends.redis.append import Appends
 from langgraph_wfstore.backends.redis.backend import RedisBackend
 from langgraph_wfstore.backends.redis.url import RedisOptions
+from langgraph_wfstore.errors import UnsupportedValueError
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
 from langgraph_wfstore.testing.redis_server import redis_url
@@ -271,6 +274,23 @@ def test_a_client_that_decodes_is_refused(server):
         pytest.raises(WfStoreError, match="decode_responses=False"),
     ):
         WfStoreSaver(client)
+
+
+def test_a_client_that_does_not_answer_at_once_is_refused(server):
+    with redis.Redis.from_url(server) as client, pytest.raises(TypeError, match=r"synchronous client.*Pipeline"):
+        WfStoreSaver(client.pipeline())
+    with pytest.raises(TypeError, match=r"synchronous client.*asyncio"):
+        WfStoreSaver(redis.asyncio.Redis.from_url(server))
+
+
+def test_an_object_that_the_server_would_not_take_is_refused_at_once(server, prefix, monkeypatch):
+    with WfStoreSaver(f"{server}?prefix={prefix}") as saver:
+        config = put(saver)
+        monkeypatch.setattr(rows, "_LARGEST", 10_000)
+        with pytest.raises(UnsupportedValueError, match="Redis takes at most 10000"):
+            saver.put_writes(config, [("text", os.urandom(20_000))], "task")
+        saver.put_writes(config, [("text", os.urandom(9_000))], "task")
+        assert_sound(saver, "t")
 
 
 def test_the_permissions_that_the_docs_list_suffice_and_the_store_asks_for_no_others(server, client, prefix):

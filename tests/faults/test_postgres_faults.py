@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import signal
+import struct
 import tempfile
 import threading
 import time
@@ -191,6 +194,26 @@ def test_replies_that_are_lost_one_after_the_other_lose_nothing(url: str, proxy:
         assert_nothing_lost(writer, saver)
 
 
+@pytest.mark.parametrize("state", ["08P01", "57P01", "XX000"])
+@pytest.mark.parametrize("prepare", [0, 1])
+def test_an_append_whose_connection_ends_with_an_error_is_applied_once(
+    url: str, proxy: Proxy, state: str, prepare: int
+) -> None:
+    """PgBouncer, say, reports a server that died as FATAL 08P01."""
+    said = f"SFATAL\0VFATAL\0C{state}\0Mserver conn crashed\0\0".encode()
+    fatal = b"E" + struct.pack("!i", len(said) + 4) + said
+
+    with WfStoreSaver(through(proxy, url, prepare=prepare)) as saver:
+        config = put(saver, "t", 0)
+        for number in range(1, 4):
+            proxy.lose_replies(1, b"wfstore_append_" if prepare else APPEND, fatal)
+            saver.put_writes(config, [("number", number)], f"task {number}")
+        assert proxy.lost == 3
+        found = saver.get_tuple(config)
+        assert found is not None and len(found.pending_writes or ()) == 3
+        assert_sound(saver, "t")
+
+
 # ------------------------------------------------------------------ a network that fails
 
 
@@ -202,6 +225,31 @@ def test_an_operation_on_a_black_hole_ends_within_its_timeout(url: str, proxy: P
             assert_unavailable(operation, 2, "did not serve within 2 s")
         proxy.black_hole = False
         put(saver, "t", 1, config)
+        assert_sound(saver, "t")
+
+
+def test_deadlines_end_waits_also_after_one_of_a_connection_that_was_lost(url: str) -> None:
+    with WfStoreSaver(f"{url}&timeout=1") as saver, admin(url) as db:
+        put(saver, "t", 0)
+        backend: Any = saver.store.backend
+        with admin(url) as lost:
+            lost.close()
+            with backend._connections._deadlines.until(lost, time.monotonic()) as late:
+                while not late():
+                    time.sleep(0.01)
+        with db.transaction():
+            db.execute(f"LOCK TABLE {url.rpartition('=')[2]}.record IN ACCESS EXCLUSIVE MODE")
+            assert_unavailable(lambda: put(saver, "t", 1), 1, "did not serve within 1 s")
+
+
+def test_connections_that_were_idle_for_too_long_are_not_noticed(url: str) -> None:
+    with WfStoreSaver(f"{url}&options={quote('-c idle_session_timeout=200')}") as saver:
+        config = put(saver, "t", 0)
+        for _ in range(2):
+            time.sleep(0.4)
+            assert saver.get_tuple(config) is not None
+            time.sleep(0.4)
+            saver.put_writes(config, [("number", 1)], "task")
         assert_sound(saver, "t")
 
 
@@ -244,6 +292,22 @@ def test_as_many_threads_as_there_are_connections_wait_at_the_same_time(url: str
         assert not any(worker.is_alive() for worker in workers), "a thread hangs"
         assert held == len(names)  # none of them waited for another one
         assert [len(numbers(saver, name)) for name in names] == [2] * len(names)
+
+
+def test_an_interrupt_ends_an_append_that_waits(url: str) -> None:
+    with WfStoreSaver(f"{url}&timeout=60") as saver, admin(url) as db:
+        config = put(saver, "t", 0)
+        began = time.monotonic()
+        with db.transaction():
+            db.execute(f"LOCK TABLE {url.rpartition('=')[2]}.record IN ACCESS EXCLUSIVE MODE")
+            interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+            interrupt.start()
+            with pytest.raises(KeyboardInterrupt):
+                put(saver, "t", 1, config)
+        assert time.monotonic() - began < 40
+        put(saver, "t", 2, config)
+        assert numbers(saver, "t") == [2, 0]
+        assert_sound(saver, "t")
 
 
 # ------------------------------------------------------------------ a server that refuses for a while

@@ -17,13 +17,15 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from langgraph_wfstore import BackendUnavailableError, ThreadDeletedError, WfStore, WfStoreError, WfStoreSaver
 from langgraph_wfstore.appending.refusals import run_hash
-from langgraph_wfstore.backends.postgres import PostgresBackend, migration_sql
+from langgraph_wfstore.backends.postgres import PostgresBackend, append, migration_sql
 from langgraph_wfstore.backends.postgres.options import Options, options_of
-from langgraph_wfstore.errors import IntegrityError
+from langgraph_wfstore.errors import IntegrityError, UnsupportedValueError
+from langgraph_wfstore.testing.api import within
 from langgraph_wfstore.testing.contract import assert_sound
 from langgraph_wfstore.testing.sample_graphs import chat_graph
 
@@ -166,6 +168,75 @@ class TestOpening:
             assert set(found) == {(1,)}
             assert_sound(saver, "t")
 
+    @pytest.mark.parametrize("cursors", [psycopg.Cursor, psycopg.RawCursor])
+    def test_rows_and_cursors_may_be_of_the_owners_kind(self, postgres_url, schema, cursors):
+        kind = {"row_factory": dict_row, "cursor_factory": cursors}
+        with psycopg.connect(postgres_url, autocommit=True, **kind) as db:
+            with WfStoreSaver(PostgresBackend(db, schema=schema)) as saver:
+                talk(saver)
+            assert db.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+        with ConnectionPool(postgres_url, kwargs=kind, min_size=1, max_size=2, open=True) as pool:
+            with WfStoreSaver(PostgresBackend(pool, schema=schema)) as saver:
+                talk(saver)
+                saver.copy_thread("t", "copy")
+                saver.store.thread("copy").redact(channels=["messages"])
+                assert saver.store.stats()["threads"] == 2
+                assert_sound(saver, "t")
+            with pool.connection() as db:
+                assert db.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+
+    @pytest.mark.parametrize(
+        ("what", "said"),
+        [
+            (lambda db: db.transaction(), "has a transaction open"),
+            (lambda db: db.pipeline(), "has a pipeline open"),
+            (lambda db: db.cursor().copy("COPY nothing FROM STDIN"), "has a COPY, a stream or `notifies` open"),
+        ],
+    )
+    def test_what_its_owner_has_open_is_waited_for_and_then_said(self, postgres_url, schema, what, said):
+        with (
+            psycopg.connect(postgres_url, autocommit=True) as db,
+            WfStoreSaver(PostgresBackend(db, schema=schema, timeout=2)) as saver,
+        ):
+            talk(saver)
+            db.execute("CREATE TEMPORARY TABLE nothing (x int)")
+            config: Any = chat_graph(saver).get_state(CONFIG).config
+            with what(db), pytest.raises(BackendUnavailableError, match=f"{said}.*nothing was written"):
+                within(lambda: saver.put_writes(config, [("a", 1)], "task"), 20)
+            letting_go = threading.Event()
+
+            def hold() -> None:
+                with what(db):
+                    letting_go.set()
+                    time.sleep(0.1)
+
+            owner = threading.Thread(target=hold)
+            owner.start()
+            letting_go.wait(10)
+            talk(saver)
+            owner.join()
+            assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 4
+
+    @pytest.mark.parametrize("prepare", [False, True])
+    def test_its_owner_may_close_a_connection_during_an_append(self, postgres_url, schema, prepare):
+        program = CLOSES_DURING_AN_APPEND.format(url=postgres_url, schema=schema, prepare=prepare)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (0, "connection socket closed\n"), done.stderr
+
+    def test_what_is_notified_during_an_append_is_heard_after_it(self, postgres_url, schema):
+        with (
+            psycopg.connect(postgres_url, autocommit=True) as db,
+            WfStoreSaver(PostgresBackend(db, schema=schema), capture=False) as saver,
+        ):
+            talk(saver)
+            config: Any = chat_graph(saver).get_state(CONFIG).config
+            heard: list[str] = []
+            db.add_notify_handler(lambda notice: heard.append(notice.payload))
+            db.execute("LISTEN news")
+            run_sql(postgres_url, NOTIFIES_WHEN_A_RECORD_COMES.replace("wf.", f"{schema}."))
+            saver.put_writes(config, [("a", 1)], "task")
+            assert heard == ["written"]
+
     @pytest.mark.parametrize("prepare", [False, True])
     def test_appends_are_prepared_once_for_each_connection_if_that_is_wanted(self, postgres_url, schema, prepare):
         with psycopg.connect(postgres_url, autocommit=True, prepare_threshold=None) as db:
@@ -179,6 +250,12 @@ class TestOpening:
                     mine = db.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%.append(%'")
                     assert mine.fetchone() == ((1 if prepare else 0),)
                     assert len(chat_graph(saver).get_state(CONFIG).values["messages"]) == 6 * (turn + 1)
+
+    def test_a_connection_that_is_closed_is_refused(self, postgres_url):
+        db = psycopg.connect(postgres_url, autocommit=True)
+        db.close()
+        with pytest.raises(BackendUnavailableError, match="connection to PostgreSQL is closed"):
+            PostgresBackend(db)
 
     def test_a_connection_within_a_transaction_is_refused(self, postgres_url, schema):
         with psycopg.connect(postgres_url) as db, pytest.raises(ValueError, match="autocommit"):
@@ -224,6 +301,38 @@ class TestOpening:
         assert seen == {"normal": {"off"}, "full": {"off", "on"}}  # notes of capture may be lazy, states are not
 
 
+CLOSES_DURING_AN_APPEND = """
+import threading, time, psycopg
+from langgraph_wfstore import BackendUnavailableError, WfStoreSaver
+from langgraph_wfstore.backends.postgres import PostgresBackend
+from langgraph_wfstore.testing.material import checkpoint_of, config_of, metadata_of
+
+db, other = psycopg.connect({url!r}, autocommit=True), psycopg.connect({url!r})
+saver = WfStoreSaver(PostgresBackend(db, schema={schema!r}, prepare={prepare}))
+
+def put(number):
+    return saver.put(config_of("t"), checkpoint_of({{"n": number}}, {{"n": 1}}), metadata_of(0), {{"n": 1}})
+
+def refused():
+    try:
+        put(1)
+    except BackendUnavailableError as error:
+        print("connection socket closed" if "closed" in str(error) else error)
+
+put(0)
+other.execute("LOCK TABLE {schema}.record IN ACCESS EXCLUSIVE MODE")
+writing = threading.Thread(target=refused)
+writing.start()
+while other.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
+    time.sleep(0.01)
+db.close()
+other.rollback()
+writing.join()
+"""
+NOTIFIES_WHEN_A_RECORD_COMES = """
+CREATE FUNCTION wf.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NOTIFY news, 'written'; RETURN NULL; END $$;
+CREATE TRIGGER telling AFTER INSERT ON wf.record FOR EACH ROW EXECUTE FUNCTION wf.tell();
+"""
 NOTES_HOW_IT_COMMITS = """
 CREATE TABLE wf.noted (how text);
 CREATE FUNCTION wf.note() RETURNS trigger LANGUAGE plpgsql AS
@@ -281,6 +390,16 @@ class TestSchema:
     def test_a_schema_that_could_not_be_written_is_refused(self, postgres_url, name):
         with pytest.raises(ValueError, match="a schema's name has 1 to 63 bytes"):
             WfStore.open(f"{postgres_url}?schema={quote(name)}")
+
+    @pytest.mark.parametrize("name", ["o'b {}", 'a"b {}', "a\\b {}", "wf.a {}", "$1 {}", "größe {}"])
+    def test_a_schema_may_have_any_other_name(self, postgres_url, schema, name):
+        with WfStoreSaver(f"{postgres_url}?schema={quote(name.format(schema))}") as saver:
+            talk(saver)
+            saver.copy_thread("t", "copy")
+            saver.delete_thread("t")
+            saver.store.compact()
+            assert saver.store.stats()["file_bytes"] > 0
+            assert_sound(saver, "copy")
 
     def test_the_printed_sql_of_a_later_version_leaves_alone_what_is_there(self, postgres_url, schema):
         with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
@@ -343,6 +462,56 @@ class TestSchema:
         run_sql(postgres_url, f"DELETE FROM {schema}.store WHERE name = 'secret'")
         with pytest.raises(IntegrityError, match="secret"):
             WfStore.open(url)
+
+
+class TestSizes:
+    def test_what_no_message_to_the_server_can_hold_is_said_at_once(self, postgres_url, schema, monkeypatch):
+        with WfStoreSaver(f"{postgres_url}?schema={schema}") as saver:
+            talk(saver)
+            monkeypatch.setattr(append, "_LARGEST", 50_000)
+            config: Any = chat_graph(saver).get_state(CONFIG).config
+            for many, size in ((1, 60_000), (3, 20_000)):  # one value; their sum
+                writes = [(f"a{number}", os.urandom(size)) for number in range(many)]
+                with pytest.raises(UnsupportedValueError, match="PostgreSQL takes at most 50000"):
+                    saver.put_writes(config, writes, "task")
+            saver.put_writes(config, [("a", os.urandom(20_000))], "task")
+            assert_sound(saver, "t")
+
+
+class TestEncodings:
+    def test_a_schema_has_the_name_it_was_given_in_a_database_of_another_encoding(self, postgres_url, schema):
+        name, database = f"größe {schema}", f"latin_{schema}"
+        run_sql(postgres_url, f"CREATE DATABASE {database} ENCODING LATIN1 TEMPLATE template0 LOCALE 'C'")
+        url = postgres_url.replace("/postgres", f"/{database}")
+        with WfStoreSaver(f"{url}?schema={quote(name)}") as saver:
+            talk(saver)
+        make_version_1(f"{url}?client_encoding=UTF8", f'"{name}"')
+        assert len(set(at_once(4, lambda: secret_of(f"{url}?schema={quote(name)}")))) == 1
+        with psycopg.connect(url, client_encoding="UTF8") as db:
+            assert db.execute("SELECT to_regnamespace(%s) IS NULL", (f'"{name}"',)).fetchone() == (False,)
+
+    def test_a_connection_of_another_encoding_is_refused_where_it_would_change_the_name(self, postgres_url, schema):
+        with psycopg.connect(postgres_url, autocommit=True, client_encoding="LATIN1") as db:
+            with pytest.raises(WfStoreError, match="client_encoding"):
+                PostgresBackend(db, schema=f"größe {schema}")
+            with WfStoreSaver(PostgresBackend(db, schema=schema)) as saver:
+                talk(saver)
+                refuse_records(postgres_url, schema)
+                with pytest.raises(BackendUnavailableError, match="größe ist falsch"):
+                    saver.put_writes(chat_graph(saver).get_state(CONFIG).config, [("a", 1)], "task")
+
+
+def secret_of(url: str) -> bytes:
+    with WfStore.open(url) as store:
+        return store.backend.store_secret
+
+
+def refuse_records(url: str, schema: str) -> None:
+    run_sql(
+        url,
+        f"CREATE FUNCTION {schema}.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'größe ist falsch'; END $$",
+        f"CREATE TRIGGER no BEFORE INSERT ON {schema}.record FOR EACH ROW EXECUTE FUNCTION {schema}.no()",
+    )
 
 
 class TestDeletedRuns:

@@ -2,27 +2,31 @@
 
 It is made by libpq's blocking call, without a cursor: the arguments are ready as they are sent, and Python's global
 lock is given up once for each append, where a cursor gives it up for every wait. What ends a wait that takes too long
-is deadlines.py.
+is deadlines.py. Where it must be interrupted the same is sent, and waited for as a cursor does: on a connection of the
+user's, whose owner may close it meanwhile, which frees what the blocking call works on, and is told what is notified
+meanwhile; and on the main thread, which Python interrupts (Ctrl-C) between calls only.
 """
 
 from __future__ import annotations
 
 import secrets
 import struct
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from ...errors import WfStoreError
+from ...errors import UnsupportedValueError, WfStoreError
 from ..base import Append, ObjectRow, RecordRow, Standing, looked_up
 from ..packing import pack
 from .arrays import OIDS, array_of, bigints
+from .borrowed import check_idle
 from .schema import Sql
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.pq.abc import PGresult
+    from psycopg.pq.abc import PGconn, PGresult
 
 _BYTES, _SMALL, _WHOLE, _BIG = "bytea", "smallint", "integer", "bigint"
 # In the order of RecordRow, and what each is in PostgreSQL.
@@ -39,6 +43,7 @@ _TYPES = [*_SINGLE, *[OIDS[kind][0] for kind in _KINDS]]
 _BINARY = 1
 _FORMATS = [_BINARY] * len(_TYPES)
 _APPEND = f"SELECT wf.append({', '.join(f'${number}' for number in range(1, len(_TYPES) + 1))})"
+_LARGEST = (1 << 30) - 1  # bytes of a message to the server, and of a value in it; PQ_LARGE_MESSAGE_LIMIT
 _DONE, _TUPLES = 1, 2  # libpq's PGRES_COMMAND_OK and PGRES_TUPLES_OK
 _UNIQUE_VIOLATION, _NO_SUCH_STATEMENT = "23505", "26000"
 _big, _whole = struct.Struct("!q").pack, struct.Struct("!i").pack
@@ -52,14 +57,18 @@ class Appends:
         name_key: the stored key of a thread's name.
         lazy: acknowledge every append when it survives a crash of this process, as if it was lazy.
         prepare: have each connection prepare the call, once.
+        shared: the connection is the user's, who may use and close it meanwhile.
     """
 
-    def __init__(self, sql: Sql, name_key: Callable[[bytes], bytes], *, lazy: bool, prepare: bool) -> None:
+    def __init__(
+        self, sql: Sql, name_key: Callable[[bytes], bytes], *, lazy: bool, prepare: bool, shared: bool
+    ) -> None:
+        self._shared = shared
         self._name_key = name_key
         self._lazy = lazy
         self._sql = sql
         self._call = sql(_APPEND)
-        self._prepared: weakref.WeakSet[Connection[Any]] | None = weakref.WeakSet() if prepare else None
+        self._prepared: weakref.WeakSet[PGconn] | None = weakref.WeakSet() if prepare else None
         self._name = f"wfstore_append_{secrets.token_hex(8)}".encode()  # others may share the connections
 
     def apply(self, db: Connection[Any], batch: Append, again: bool) -> bool:
@@ -70,7 +79,9 @@ class Appends:
         """
         if batch.thread.number is None and batch.expect.last:  # prepared on top of a creation that failed
             return False
-        numbers = self._called(db, self._values(batch))
+        values = self._values(batch)
+        _check_size(sum(len(value) for value in values if value is not None))
+        numbers = self._called(db, values)
         if numbers is None and again:
             numbers = self._applied(db, batch)
         if numbers is None:
@@ -81,26 +92,42 @@ class Appends:
     def _called(self, db: Connection[Any], values: list[bytes | None]) -> Sequence[int] | None:
         """What the function `append` returns."""
         with db.lock:  # a connection of the user's may be in use on other threads
+            if self._shared:
+                check_idle(db)
             result = self._result(db, values)
-        if result.status != _TUPLES:
-            refuse(result)
+            encoding = db.info.encoding if result.status != _TUPLES else ""
+        if encoding:
+            refuse(result, encoding)
             return None
         found = result.get_value(0, 0)
         return None if found is None else bigints(found)
 
+    def _interruptible(self) -> bool:
+        return self._shared or threading.current_thread() is threading.main_thread()
+
     def _result(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
         if self._prepared is None:
-            return db.pgconn.exec_params(self._call, values, _TYPES, _FORMATS, _BINARY)
-        result = self._result_of_prepared(db, values) if db in self._prepared else None
+            arguments = (self._call, values, _TYPES, _FORMATS, _BINARY)
+            if self._interruptible():
+                return _waited(db, lambda: db.pgconn.send_query_params(*arguments))
+            return db.pgconn.exec_params(*arguments)
+        result = self._result_of_prepared(db, values) if db.pgconn in self._prepared else None
         if result is None or state_of(result) == _NO_SUCH_STATEMENT:  # DISCARD ALL, say
-            made = db.pgconn.prepare(self._name, self._call, _TYPES)
+            made = self._result_of_preparing(db)
             if made.status != _DONE:
                 return made
-            self._prepared.add(db)
+            self._prepared.add(db.pgconn)
             result = self._result_of_prepared(db, values)
         return result
 
+    def _result_of_preparing(self, db: Connection[Any]) -> PGresult:
+        if self._interruptible():
+            return _waited(db, lambda: db.pgconn.send_prepare(self._name, self._call, _TYPES))
+        return db.pgconn.prepare(self._name, self._call, _TYPES)
+
     def _result_of_prepared(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
+        if self._interruptible():
+            return _waited(db, lambda: db.pgconn.send_query_prepared(self._name, values, _FORMATS, _BINARY))
         return db.pgconn.exec_prepared(
             self._name,
             values,  # type: ignore[arg-type]  # nulls are right; psycopg's signature forgets them
@@ -146,18 +173,37 @@ class Appends:
         ]
 
 
-def refuse(result: PGresult) -> None:
-    """Raise what psycopg raises for an error; nothing if somebody else created the thread at the same time."""
+def _check_size(size: int) -> None:
+    if size > _LARGEST:
+        raise UnsupportedValueError(
+            f"what is stored at once has {size} bytes after compression, PostgreSQL takes at most {_LARGEST} in a "
+            "message; nothing was written. Keep large values elsewhere, and their names in the state"
+        )
+
+
+def _waited(db: Connection[Any], send: Callable[[], None]) -> PGresult:
+    """What the server answers to one command; waited for as psycopg's cursors do, which an interrupt ends."""
+    from psycopg import generators
+
+    send()
+    results: list[PGresult] = db.wait(generators.execute(db.pgconn))
+    return results[-1]
+
+
+def refuse(result: PGresult, encoding: str) -> None:
+    """Raise what psycopg raises for an error; nothing if somebody else created the thread at the same time.
+
+    Args:
+        encoding: Python's name of what the server's messages are in.
+    """
     from psycopg import errors
 
     state = state_of(result)
     if state == _UNIQUE_VIOLATION:
         return
-    try:
-        kind: type[errors.Error] = errors.lookup(state)
-    except KeyError:  # without a state the connection broke
-        kind = errors.DatabaseError if state else errors.OperationalError
-    raise kind(result.get_error_message())
+    if not state:  # the connection broke
+        raise errors.OperationalError(result.get_error_message(encoding))
+    raise errors.error_from_result(result, encoding)
 
 
 def state_of(result: PGresult) -> str:
@@ -192,7 +238,9 @@ def object_values(row: ObjectRow) -> tuple[Any, ...]:
     """An object in the order of OBJECT, and what it is found by."""
     if row.number >= 1 << 31:
         raise WfStoreError(f"a thread has at most {(1 << 31) - 1} objects; copy it to a new one")
-    return (*row[:3], row.tag.encode("utf-8", "surrogatepass"), row.nonce, pack(row.data), looked_up(row))
+    data = pack(row.data)
+    _check_size(len(data))
+    return (*row[:3], row.tag.encode("utf-8", "surrogatepass"), row.nonce, data, looked_up(row))
 
 
 def flattened(found: Sequence[Sequence[Any]]) -> list[Any]:

@@ -105,7 +105,13 @@ class PostgresBackend:
             timeout=options.timeout,
             prepare=options.prepare,
         )
-        self._appends = Appends(self._sql, self._name_key, lazy=synchronous == "normal", prepare=options.prepare)
+        self._appends = Appends(
+            self._sql,
+            self._name_key,
+            lazy=synchronous == "normal",
+            prepare=options.prepare,
+            shared=self._connections.shared,
+        )
         self._rewrites = Rewrites(self._sql, self._name_key)
         self._lanes = Lanes(self._append, self.place)
         try:
@@ -316,16 +322,17 @@ class PostgresBackend:
     # ------------------------------------------------------------------ the whole store
 
     def stats(self) -> dict[str, int]:
-        names = ", ".join(f"to_regclass('wf.{table}')" for table in _TABLES)
         counted = self._rows(
             "SELECT (SELECT count(*) FROM wf.thread), r.*, o.*, "
-            f"(SELECT sum(pg_total_relation_size(c)) FROM unnest(ARRAY[{names}]) c) FROM "
+            "(SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s AND c.relname = ANY(%s)) FROM "
             "(SELECT count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE kind = 1), "
             "count(*) FILTER (WHERE kind = 5), count(*) FILTER (WHERE kind = 6), count(*) FILTER (WHERE kind = 7), "
             "count(*) FILTER (WHERE state <> 0), count(seal), coalesce(sum(length(body)), 0) FROM wf.record) r, "
             "(SELECT count(*) FILTER (WHERE form = 0), count(*) FILTER (WHERE form = 1), "
             "count(*) FILTER (WHERE form = 2), count(*) FILTER (WHERE form = 3), coalesce(sum(length(data)), 0) "
-            "FROM wf.object) o"
+            "FROM wf.object) o",
+            (self._sql.schema, [*_TABLES]),
         )[0]
         names_of = (
             "threads checkpoints writes runs steps calls pruned seals record_bytes "

@@ -8,10 +8,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ...errors import BackendUnavailableError, IntegrityError
 from ..lanes import closed_error
+from .borrowed import Borrowed, ConnectionInUseError, check_idle
 from .deadlines import Deadlines
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ class Connections:
 
         deadline = time.monotonic() + self.timeout
         again, pause = False, _SHORTEST
+        last: Exception
         while True:
+            db: Connection[Any] | None = None
             try:
                 with self._connection(deadline) as db:
                     return self._guarded(db, work, again, deadline)
@@ -98,7 +101,7 @@ class Connections:
                     raise self._unavailable(error, again) from error
                 if state in _DAMAGE:
                     raise IntegrityError(f"{self.place}: {_told(error)}; restore a backup") from error
-                if state is None:
+                if state is None or (db is not None and db.closed):
                     again = True  # the connection broke, or could not be had: who knows what the server did
                     if self._single is not None:
                         raise self._unavailable(error, again) from error
@@ -107,6 +110,8 @@ class Connections:
                 last = error
             except errors.DatabaseError as error:
                 raise self._refused(error) from error
+            except ConnectionInUseError as error:
+                last = error
             if time.monotonic() + pause > deadline:
                 raise self._unavailable(last, again) from last
             time.sleep(pause * (0.5 + random.random()))
@@ -153,6 +158,7 @@ class Connections:
             "prepare_threshold": 5 if self._prepare else None,
             "connect_timeout": max(2, min(10, int(self.timeout))),
             "application_name": "wfstore",
+            "client_encoding": "UTF8",  # the SQL that names the schema is in it, whatever the database is in
         }
 
     @contextlib.contextmanager
@@ -162,7 +168,8 @@ class Connections:
             if not self._single.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 raise BackendUnavailableError(f"the connection to {self.place} was busy for {self.timeout:g} s")
             try:
-                yield self._source
+                self._await_owner(deadline)
+                yield cast("Connection[Any]", Borrowed(self._source))
             finally:
                 self._single.release()
             return
@@ -172,10 +179,24 @@ class Connections:
             if not was:
                 db.autocommit = True
             try:
-                yield db
+                yield db if self._own else cast("Connection[Any]", Borrowed(db))
             finally:
                 if not was and not db.closed:
                     db.autocommit = False
+
+    def _await_owner(self, deadline: float) -> None:
+        """Wait until nobody holds the user's connection: a COPY, a stream, `notifies`."""
+        if not self._source.lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise ConnectionInUseError("its owner has a COPY, a stream or `notifies` open on this connection")
+        try:
+            check_idle(self._source)
+        finally:
+            self._source.lock.release()
+
+    @property
+    def shared(self) -> bool:
+        """Whether there is one connection, of the user's."""
+        return self._single is not None
 
     def _ready(self) -> Any:
         """The pool; a forked child opens its own."""

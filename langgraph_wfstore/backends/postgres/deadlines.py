@@ -83,8 +83,10 @@ class Deadlines:
 
 def _shut(connection: Connection[Any]) -> None:
     """End the connection's reads and writes; the descriptor stays its own to close."""
+    from psycopg import OperationalError
+
     with (
-        contextlib.suppress(OSError),  # it is closed already
+        contextlib.suppress(OSError, OperationalError),  # it is closed already, or lost
         socket.socket(fileno=os.dup(connection.pgconn.socket)) as end,
     ):
         end.shutdown(socket.SHUT_RDWR)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from ...errors import WfStoreError
+from ...errors import BackendUnavailableError, WfStoreError
 
 _EXTRA = "PostgreSQL needs psycopg: pip install 'langgraph-wfstore[postgres]'"
 
@@ -27,6 +27,7 @@ def options_of(source: Any, given: Options) -> Options:
 
     Raises:
         WfStoreError: psycopg is not installed, or the URL is not one.
+        BackendUnavailableError: a connection that is closed.
         ValueError: a parameter has a value that it cannot have.
     """
     for package in ("psycopg", "psycopg_pool"):
@@ -99,6 +100,8 @@ def _place_of(source: Any) -> str:
     from psycopg.conninfo import conninfo_to_dict
 
     info = conninfo_to_dict(source.conninfo) if hasattr(source, "conninfo") and isinstance(source.conninfo, str) else {}
+    if getattr(source, "closed", False) and hasattr(source, "info"):
+        raise BackendUnavailableError("the connection to PostgreSQL is closed; give the store one that is open")
     if hasattr(source, "info"):
         return f"postgresql://{source.info.host}:{source.info.port}/{source.info.dbname}"
     return f"postgresql://{info.get('host', '')}:{info.get('port', 5432)}/{info.get('dbname', '')}"

@@ -81,10 +81,11 @@ def made_ready(db: Connection[Any], sql: Sql, read_only: bool, place: str) -> by
     Any number of processes may do so at once. The connection commits every statement by itself.
 
     Raises:
-        WfStoreError: it is of a newer version, or not ours.
+        WfStoreError: it is of a newer version, or not ours; the connection's encoding cannot name it.
         StoreNotFoundError: there is none, and it may not be made.
         IntegrityError: it holds no secret.
     """
+    _check_encoding(db, sql, place)
     version = _version(db, sql, place)
     if version < VERSION:
         if read_only:
@@ -98,6 +99,15 @@ def made_ready(db: Connection[Any], sql: Sql, read_only: bool, place: str) -> by
     if found is None or len(found[0]) != 32:
         raise IntegrityError(f"schema {sql.schema!r} of {place} holds no store secret; restore it from a backup")
     return bytes(found[0])
+
+
+def _check_encoding(db: Connection[Any], sql: Sql, place: str) -> None:
+    """Statements are sent as UTF-8."""
+    if not sql.schema.isascii() and db.info.encoding not in ("utf-8", "ascii"):
+        raise WfStoreError(
+            f"the connection to {place} has client_encoding {db.info.encoding}, which makes another name of schema "
+            f"{sql.schema!r}; connect with client_encoding=UTF8"
+        )
 
 
 def _version(db: Connection[Any], sql: Sql, place: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import os
 import threading
 import time
@@ -93,6 +94,17 @@ def client_for(place: RedisPlace, options: RedisOptions) -> Any:
     return redis.Redis.from_url(place.url, **settings)
 
 
+def _usable(client: Any) -> Any:
+    """A client of the caller's own, if it answers commands when they are given."""
+    pipelines = imported().client.Pipeline, imported().cluster.ClusterPipeline
+    if inspect.iscoroutinefunction(client.execute_command) or isinstance(client, pipelines):
+        raise TypeError(
+            f"a Redis store takes a synchronous client, redis.Redis or redis.RedisCluster, not {type(client)!r}; its "
+            "asynchronous methods need no other"
+        )
+    return client
+
+
 class Caller:
     """Calls of scripts and commands on one store.
 
@@ -100,6 +112,9 @@ class Caller:
         client: a Redis or RedisCluster of redis-py, or a function that makes one.
         options: timeout, and how many replicas to wait for.
         place: for messages.
+
+    Raises:
+        TypeError: the client is asynchronous, or a pipeline.
     """
 
     def __init__(self, client: Any, options: RedisOptions, place: str, *, owned: bool) -> None:
@@ -109,7 +124,7 @@ class Caller:
         self._closed = False
         self._reset()
         self._waits = options.wait_replicas > 0 or options.wait_aof
-        self._client: Any = self._within(client) if owned else client
+        self._client: Any = self._within(client) if owned else _usable(client)
         self._cluster = isinstance(self._client, imported().RedisCluster)
         if self._client.get_encoder().decode_responses:
             raise WfStoreError("the store keeps bytes: give it a client with decode_responses=False")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from ...errors import IntegrityError
+from ...errors import IntegrityError, UnsupportedValueError
 from ...values.lists import get_varint, put_varint
 from ..base import BranchRow, ObjectRow, RecordRow, Standing, Tail, ThreadRow
 from ..packing import pack, unpack
@@ -31,6 +31,7 @@ from ..packing import pack, unpack
     SOURCE,
 ) = (1 << n for n in range(11))
 _NONCE = 128
+_LARGEST = 512 << 20  # bytes of an argument; `proto-max-bulk-len`
 _EXACT = 1 << 53  # the numbers of Lua are doubles
 _BUCKETS = 32
 _signed = struct.Struct(">q")
@@ -121,7 +122,13 @@ def object_bytes(row: ObjectRow) -> bytes:
     out += row.id + (row.nonce or b"")
     tag = row.tag.encode("utf-8", "surrogatepass")
     put_varint(out, len(tag))
-    return bytes(out) + tag + pack(row.data)
+    stored = bytes(out) + tag + pack(row.data)
+    if len(stored) > _LARGEST:
+        raise UnsupportedValueError(
+            f"an object has {len(stored)} bytes after compression, Redis takes at most {_LARGEST}; nothing was "
+            "written. Keep large values elsewhere, and their names in the state"
+        )
+    return stored
 
 
 def object_of(number: int, data: bytes) -> ObjectRow:
