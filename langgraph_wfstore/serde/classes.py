@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from langchain_core import documents, messages
 from langchain_core.messages import base as message_base
+from langchain_core.runnables.utils import AddableDict
 from langgraph import types as lg_types
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.store import base as lg_store
@@ -84,6 +85,8 @@ KNOWN: Final[dict[int, type]] = {
     14: documents.Document,
     15: message_base.BaseMessage,
     16: message_base.BaseMessageChunk,
+    17: message_base.TextAccessor,
+    18: AddableDict,
     32: lg_types.Send,
     33: lg_types.Command,
     34: lg_types.Interrupt,

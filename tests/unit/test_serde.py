@@ -41,6 +41,7 @@ from langchain_core.messages import (
     ToolMessage,
     ToolMessageChunk,
 )
+from langchain_core.runnables.utils import AddableDict
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
@@ -697,6 +698,14 @@ def test_strict_reads_and_writes_only_what_is_known_or_allowed():
         assert WfSerializer(strict=True).with_allowlist(allow).loads_typed(data) == [plain]
     for value in [*MESSAGES[:3], *LANGGRAPH]:
         assert round_trip(value, strict=True) == value
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("value", [AIMessage("said").text, AddableDict({"a": (1,)})], ids=short)
+def test_what_langchain_hands_out_as_text_or_dict_comes_back_of_its_type(value, strict):
+    again = round_trip({"answer": value, "all": [value]}, strict=strict)
+    assert again == {"answer": value, "all": [value]}
+    assert type(again["answer"]) is type(again["all"][0]) is type(value)
 
 
 def test_langgraph_allows_nested_classes_by_their_last_name():
