@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,13 @@ from .material import THREAD, checkpoint_of, config_of, ids_of, metadata_of, new
 
 if TYPE_CHECKING:
     from langgraph_wfstore import WfStoreSaver
+
+
+class Tier(StrEnum):
+    """What a user may put into metadata as text."""
+
+    GOLD = "gold"
+    SILVER = "silver"
 
 
 class MetadataContract(Contract):
@@ -156,6 +164,12 @@ class FilterContract(Contract):
     def test_a_number_is_not_its_text(self, api: Api) -> None:
         assert self.matches(api, ["1", 1, "1.0"], 1) == [1]
         assert self.matches_again(api, "1") == [0]
+
+    def test_text_is_text_whatever_its_class(self, api: Api) -> None:
+        said = AIMessage("gold").text  # of a subclass of str
+        assert self.matches(api, ["gold", Tier.GOLD, said, "silver", Tier.SILVER, 1], "gold") == [0, 1, 2]
+        assert self.matches_again(api, Tier.GOLD) == [0, 1, 2]
+        assert self.matches_again(api, said) == [0, 1, 2]
 
     def test_big_integers_are_compared_exactly(self, api: Api) -> None:
         numbers = [2**53, 2**53 + 1, 2**63, 2**63 + 1, 2**80, 2**80 + 1, -(2**80)]
