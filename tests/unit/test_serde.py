@@ -47,7 +47,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.store.base import Item
 from langgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import AnyUrl, BaseModel, PostgresDsn, SecretBytes, SecretStr
 
 from langgraph_wfstore.errors import DecodeError, UnsupportedValueError
 from langgraph_wfstore.serde import Placeholder, WfSerializer
@@ -395,6 +395,10 @@ class MyZone(dt.tzinfo):
     pass
 
 
+def parametrized():
+    return samples.Box[bytes](item=b"x")
+
+
 def incomplete():
     return samples.Derived.__new__(samples.Derived)
 
@@ -431,6 +435,9 @@ def incomplete():
         (with_attribute(OrderedDict()), "attributes"),
         (ipaddress.ip_address, "function"),
         (samples.Model.model_construct(), "without its constructor"),
+        (parametrized(), "class Name(Box[bytes]): pass"),
+        (AnyUrl("https://example.org/"), "str(url)"),
+        (PostgresDsn("postgresql://u@a,b/x"), "str(url)"),
     ],
     ids=short,
 )
