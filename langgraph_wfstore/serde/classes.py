@@ -198,11 +198,13 @@ class Refused(Exception):
 class UnresolvedError(DecodeError):
     """The stored bytes are sound, but the class that they name cannot be rebuilt here."""
 
-    def __init__(self, type_name: str, reason: str) -> None:
+    def __init__(self, type_name: str, reason: str, advice: str = "") -> None:
         module, _, qualname = type_name.partition(":")
+        advice = advice or (
+            f"Import {module} before reading, or pass allow=[({module!r}, {qualname!r})] if it may be rebuilt"
+        )
         super().__init__(
-            f"Cannot rebuild a stored {type_name}: {reason}. Import {module} before reading, or pass "
-            f"allow=[({module!r}, {qualname!r})] if it may be rebuilt, or placeholders=True to read the rest."
+            f"Cannot rebuild a stored {type_name}: {reason}. {advice}, or pass placeholders=True to read the rest."
         )
         self.type_name = type_name
 

@@ -274,7 +274,7 @@ class Policy:
             _import_allowed(ref, module)
         cls = find_class(module, qualname)
         if isinstance(cls, str):
-            raise UnresolvedError(ref, cls)
+            raise UnresolvedError(ref, cls, _how_to_find(qualname) if module in sys.modules else "")
         try:
             shape = shape_of(cls)
         except Refused as refused:
@@ -282,6 +282,12 @@ class Policy:
         if shape.needs_allow and not named:
             raise UnresolvedError(ref, shape.needs_allow)
         return shape
+
+
+def _how_to_find(qualname: str) -> str:
+    if "[" in qualname:
+        return f"Write `Name = {qualname}` at the top of that module, which makes it"
+    return f"Define it there, or give that name to the class in its place: `{qualname} = ...`"
 
 
 def _import_allowed(ref: str, module: str) -> None:

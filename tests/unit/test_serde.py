@@ -817,8 +817,28 @@ def test_a_field_gained_with_a_default_is_filled():
     ids=str,
 )
 def test_fields_that_do_not_fit_any_more_are_named(code, payload, field):
-    with pytest.raises(DecodeError, match=rf"serde_samples:\w+: its fields have changed.*{field}"):
+    says = rf"serde_samples:\w+: its fields have changed.*{field}.*Give the class"
+    with pytest.raises(DecodeError, match=says) as found:
         load(code, payload)
+    assert "allow=" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "payload", "advice"),
+    [
+        (Code.DATACLASS, ["serde_samples:Gone", {"x": 1}], "Gone = ..."),
+        (Code.MODEL, ["serde_samples:Box[date]", {"item": 1}], "`Name = Box[date]`"),
+        (Code.DATACLASS, ["serde_samples:Colour", {"x": 1}], "another name"),
+        (Code.DATACLASS, ["not_imported:Plain", {"x": 1}], "Import not_imported before reading"),
+        (Code.OBJECT, ["serde_samples:Thing", {"a": 1}], "allow=[('serde_samples', 'Thing')]"),
+    ],
+    ids=str,
+)
+def test_the_advice_fits_why_a_class_cannot_be_rebuilt(code, payload, advice):
+    with pytest.raises(DecodeError, match="placeholders=True") as found:
+        load(code, payload)
+    assert advice in str(found.value)
+    assert ("allow=" in str(found.value)) == (payload[0] in ("not_imported:Plain", "serde_samples:Thing"))
 
 
 # --- damaged bytes ---
