@@ -94,6 +94,23 @@ class MetadataContract(Contract):
             "ratio": 0.5,
         }
 
+    def test_a_scalar_of_the_config_whose_class_cannot_be_stored_is_merged_in_as_the_plain_one(self, api: Api) -> None:
+        class Text(str):
+            __slots__ = ()
+
+        class Whole(int):
+            pass
+
+        class Ratio(float):
+            pass
+
+        config: RunnableConfig = {
+            **config_of(user=Text("ann"), tier=Tier.GOLD),
+            "metadata": {"n": Whole(3), "f": Ratio(1)},
+        }
+        found = api.read(api.put(config, checkpoint_of(), metadata_of(0))).metadata
+        assert same(found, metadata_of(0, n=3, f=1.0, user="ann", tier=Tier.GOLD)), found
+
     def test_nul_in_merged_strings_is_kept(self, api: Api) -> None:
         config: RunnableConfig = {**config_of(user="a\0b"), "metadata": {"run": "c\0d"}}
         found = api.read(api.put(config, checkpoint_of(), metadata_of(0, own="e\0f")))
