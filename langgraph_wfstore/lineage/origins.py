@@ -27,16 +27,13 @@ class Origins:
         evidence: of the thread.
         checkpoint_id: where to start.
         channel: which channel.
-
-    Attributes:
-        channel: which channel.
     """
 
     def __init__(self, evidence: Evidence, checkpoint_id: str, channel: str) -> None:
         self._evidence = evidence
         self._ancestry = evidence.ancestry
         self._checkpoint_id = checkpoint_id
-        self.channel = channel
+        self._channel = channel
         self._found: dict[bytes, Entry] = {}
         self._walk = self._added()
 
@@ -44,7 +41,7 @@ class Origins:
         """The checkpoint since which the channel has had this value."""
         origin = None
         for entry, record in self._ancestry.back(self._checkpoint_id):
-            if not any(c.name == self.channel and c.value == ref for c in record.channels):
+            if not any(c.name == self._channel and c.value == ref for c in record.channels):
                 break
             origin = entry
         return origin
@@ -80,7 +77,7 @@ class Origins:
         back = self._ancestry.back(self._checkpoint_id)
         size = _FIRST
         while some := list(islice(back, size)):
-            places = [(entry, place_in(entry, record, self.channel)) for entry, record in some]
+            places = [(entry, place_in(entry, record, self._channel)) for entry, record in some]
             self._evidence.items.expect(place for _, place in places if place is not None)
             for entry, place in places:
                 yield entry, None if place is None else self._evidence.items.parts(*place)
@@ -95,7 +92,7 @@ class Origins:
             (START if record.task_path.endswith(f", {START}") else record.task_id, (row, record, write.value))
             for row, record in self._ancestry.writes_at(above)
             for write in record.writes
-            if write.channel == self.channel
+            if write.channel == self._channel
         ]
         writing = {task for task, _ in writes}
         if len(writing) < 2:

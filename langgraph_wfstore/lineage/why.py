@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..appending.trace import link as link_to
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from ..store import WfStore
 
 _MESSAGE_NAMES = {"human": "user", "ai": "assistant"}
-_OWN = ("__", "branch:")  # how the names of channels begin that LangGraph makes for itself
 _FOLDED = 8  # so many messages side by side that are shown already are one link
 
 
@@ -40,7 +38,7 @@ def why(store: WfStore, thread_id: str, checkpoint_id: str | None, channel: str,
     place = place_in(entry, entry.record, channel)
     if place is None:
         known = [c.name for c in entry.record.channels if c.value is not None]
-        names = ", ".join(sorted(repr(name) for name in known if not name.startswith(_OWN)))
+        names = ", ".join(sorted(repr(name) for name in known if not name.startswith(("__", "branch:"))))
         raise ValueError(f"checkpoint {entry.checkpoint_id!r} has no channel {channel!r}; it has {names}")
     return _Why(evidence, entry, channel).answer(place, index)
 
@@ -54,8 +52,7 @@ class _Why:
         self._checkpoint_id = entry.checkpoint_id
         self._channel = channel
         self._origins = Origins(evidence, entry.checkpoint_id, channel)
-        self._entry = entry
-        self._of_merged: dict[tuple[str, str], Origins] = {}
+        self._of_merged: dict[str, Origins] = {}
         self._limit = entry.row.seq
         self._shown: set[tuple[str, str]] = set()
         self._seen: dict[bytes, list[Link]] = {}
@@ -123,9 +120,8 @@ class _Why:
         root.links.append(self._writer(self._origins.of_element(name), name, item))
         return root
 
-    def _writer(self, origin: Entry | None, name: bytes | None, item: Any, origins: Origins | None = None) -> Link:
-        """What wrote the value that came with a checkpoint; `origins` are another channel's, if it came in that."""
-        origins = origins or self._origins
+    def _writer(self, origin: Entry | None, name: bytes | None, item: Any) -> Link:
+        """What wrote the value that came with a checkpoint."""
         if origin is None or origin.record is None or origin.row is None:
             return Link("unknown", None, "unknown: the checkpoint that it came with is not there any more")
         record = origin.record
@@ -135,21 +131,21 @@ class _Why:
         if record.source == "input":
             return self._input(origin)
         if (other := self._evidence.ancestry.merged(origin)) is not None:
-            return self._merged(origin, other, name, item, origins.channel)
+            return self._merged(origin, other, name, item)
         if record.source in ("update", "fork"):
             facts = {"checkpoint": record.checkpoint_id, "at": record.ts}
             return Link("update", record.checkpoint_id, "written by update_state, by nobody's step", facts)
-        tasks = None if above is None else origins.tasks(above, name, item)
+        tasks = None if above is None else self._origins.tasks(above, name, item)
         if above is not None and above.record is not None and above.record.source == "input" and tasks == {START}:
             return self._input(above)
         return self._by_steps(above, origin, tasks, item)
 
-    def _merged(self, merge: Entry, other: str, name: bytes | None, item: Any, in_channel: str) -> Link:
+    def _merged(self, merge: Entry, other: str, name: bytes | None, item: Any) -> Link:
         """What wrote a value that a merge took from its second parent."""
         facts = {"checkpoint": merge.checkpoint_id, "of": other}
         link = Link("merge", merge.checkpoint_id, "came in by a merge", facts)
-        origins = self._of_merged.setdefault((other, in_channel), Origins(self._evidence, other, in_channel))
-        channel = merge.channels.get(in_channel)
+        origins = self._of_merged.setdefault(other, Origins(self._evidence, other, self._channel))
+        channel = merge.channels.get(self._channel)
         ref = None if channel is None else channel.value
         key = redacted_key(item)
         origin = origins.of_whole(ref) if name is None else origins.of_element(name)
@@ -158,7 +154,7 @@ class _Why:
         if origin is None:
             link.links.append(Link("unknown", None, "unknown: what was merged does not have it, so the merge made it"))
         else:
-            link.links.append(self._writer(origin, name, item, origins))
+            link.links.append(self._writer(origin, name, item))
         return link
 
     def _by_steps(self, above: Entry | None, origin: Entry, tasks: set[str] | None, item: Any) -> Link:
@@ -237,37 +233,13 @@ class _Why:
             if found:
                 yield from found
                 return
-            origins, origin = self._held(name, seen)
+            origin = self._origins.of_element(name) if name is not None else None
             if origin is None and seen:
                 yield Link("value", None, "made in the step: no checkpoint that is kept holds it")
             else:
-                yield self._writer(origin, name, item, origins)
+                yield self._writer(origin, name, item)
 
         return self._once(link, because, own or f"content {hash_of(message(item)).hex()}")
-
-    def _held(self, name: bytes | None, seen: bool) -> tuple[Origins, Entry | None]:
-        """The checkpoint that an element came with, in the channel that was asked about.
-
-        Args:
-            name: its object id; None if it has none.
-            seen: whether a call saw it; then it may be in another channel.
-        """
-        origin = None if name is None else self._origins.of_element(name)
-        if origin is None and name is not None and seen:
-            for others in self._others:
-                if (found := others.of_element(name)) is not None:
-                    return others, found
-        return self._origins, origin
-
-    @cached_property
-    def _others(self) -> list[Origins]:
-        """The other channels that hold lists."""
-        record = self._entry.record
-        assert record is not None
-        names = [c.name for c in record.channels if c.name != self._channel and not c.name.startswith(_OWN)]
-        places = [(name, place) for name in names if (place := place_in(self._entry, record, name)) is not None]
-        lists = [name for name, place in places if self._evidence.items.parts(*place) is not None]
-        return [Origins(self._evidence, self._checkpoint_id, name) for name in lists]
 
     def _model_call_of(self, item: Any) -> list[Link]:
         """The model call that gave a message, by the message's id and content."""

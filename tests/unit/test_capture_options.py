@@ -13,7 +13,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph import START, StateGraph
 
 from langgraph_wfstore import PriceTable, WfStore, WfStoreSaver
 from langgraph_wfstore.backends.base import CALL, END, RUN, STEP, Append, Pending
@@ -351,26 +351,6 @@ def test_redact_sees_the_messages_of_errors():
     with WfStoreSaver(":memory:", redact=lambda v: "[gone]" if isinstance(v, str) else v) as saver:
         run(saver, "t", model, leaks)
         assert [c.error for c in saver.store.thread("t").calls(kind="tool")] == [("ValueError", "[gone]")]
-
-
-def test_why_follows_what_a_call_saw_into_another_channel():
-    class State(MessagesState):
-        answer: str
-
-    model = ScriptedModel(answers=[says("it is x", "m1")])
-
-    def node(state: State) -> dict[str, Any]:
-        return {"answer": model.invoke([*state["messages"], HumanMessage("be brief")]).text}
-
-    with WfStoreSaver(":memory:") as saver:
-        graph = StateGraph(State).add_node("node", node).add_edge(START, "node").compile(checkpointer=saver)
-        graph.invoke(asked("what is it"), CONFIG)
-        step = saver.store.thread("t").why(channel="answer", index=None).root.links[0]
-        call = next(link for link in step.links if link.kind == "call")
-        assert [[cause.label for cause in link.links] for link in call.links if link.kind == "message"] == [
-            ["given as input"],
-            ["made in the step: no checkpoint that is kept holds it"],
-        ]
 
 
 def test_why_says_where_it_cannot_go_on():
