@@ -18,9 +18,14 @@ class Filter:
     Args:
         wanted: per key the value that must be equal, as JSON: the order of keys does not matter, lists and tuples
             are alike, True is not 1, and None matches a stored null only, not an absent key.
+
+    Raises:
+        TypeError: `wanted` is no mapping.
     """
 
     def __init__(self, wanted: Mapping[str, Any]) -> None:
+        if not isinstance(wanted, Mapping):
+            raise TypeError(f"a metadata filter is a dict of keys and the values wanted, not {wanted!r:.100}")
         self._wanted = dict(wanted)
 
     def accepts(self, metadata: Mapping[str, Any]) -> bool:
