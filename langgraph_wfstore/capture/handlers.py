@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,7 +19,7 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, manager
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
@@ -54,7 +55,18 @@ def _register() -> None:
     for handler in (_inline, _Awaited()):
         name = f"wfstore_{type(handler).__name__}"
         register_configure_hook(ContextVar(name, default=handler), inheritable=True)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
     versions()  # now, and not within the first run
+
+
+def _after_fork_in_child() -> None:
+    """LangChain runs the coroutines of handlers, for sync code on an event loop, on threads that are not here any more.
+
+    Without it the first sync `invoke` of the child on an event loop waits for ever, if the parent had called one there.
+    """
+    forget_threads = getattr(getattr(manager, "_executor", None), "cache_clear", None)
+    if forget_threads is not None:
+        forget_threads()
 
 
 class _Handler(BaseCallbackHandler):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .barrier import LoopState
     from .recorder import Recorder
 
+_DEEPEST = 16  # lists in lists that are looked through for messages
+
 
 class RunState:
     """A run that is open.
@@ -364,8 +366,13 @@ def interrupts_of(error: BaseException | None) -> tuple[str, ...]:
     return tuple(str(item.id) for item in found if hasattr(item, "id")) if isinstance(found, list | tuple) else ()
 
 
-def message_ids(value: Any) -> list[str]:
-    """The ids of the messages in a node's output: directly, in a list, in a dict's values, in a Command's update."""
+def message_ids(value: Any, depth: int = 0) -> list[str]:
+    """The ids of the messages in a node's output: directly, in a list, in a dict's values, in a Command's update.
+
+    It does not look deeper than a few lists: what a node returns may contain itself, which nobody has refused yet.
+    """
+    if depth > _DEEPEST:
+        return []
     if hasattr(value, "additional_kwargs"):
         return [value.id] if type(getattr(value, "id", None)) is str else []
     parts: Iterable[Any] = ()
@@ -375,7 +382,7 @@ def message_ids(value: Any) -> list[str]:
         parts = value
     elif type(value).__name__ == "Command":
         parts = (value.update,)
-    return [name for part in parts for name in message_ids(part)]
+    return [name for part in parts for name in message_ids(part, depth + 1)]
 
 
 def without_untracked(output: Any, untracked: frozenset[str]) -> Any:

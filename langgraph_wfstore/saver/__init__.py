@@ -213,7 +213,7 @@ class WfStoreSaver(BaseCheckpointSaver[Any]):
             updated_channels=checkpoint.get("updated_channels"),
             v=checkpoint["v"],
             ts=checkpoint["ts"],
-            metadata=metadata_of(config, metadata),
+            metadata=metadata_of(config, metadata, self.serde),
             extra={k: v for k, v in checkpoint.items() if k not in CHECKPOINT_KEYS},
             run=self._runs.read_by(configurable, thread_id),
             branch=branch_of(configurable),

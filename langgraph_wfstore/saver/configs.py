@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import EXCLUDED_METADATA_KEYS, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ..arguments import checked_branch_name, checked_thread_id
 from ..values.reading import StoredCheckpoint
@@ -20,6 +21,7 @@ _NEEDED: dict[str, type] = {
     "channel_versions": dict,
     "versions_seen": dict,
 }
+_SCALARS = frozenset({str, int, float, bool})
 CHECKPOINT_KEYS = frozenset(
     {"v", "id", "ts", "channel_values", "channel_versions", "versions_seen", "updated_channels"}
 )
@@ -111,7 +113,7 @@ def config_of(thread_id: str, namespace: str, checkpoint_id: str, configurable: 
     return {"configurable": keys}
 
 
-def metadata_of(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+def metadata_of(config: RunnableConfig, metadata: CheckpointMetadata, serde: SerializerProtocol) -> dict[str, Any]:
     """The checkpoint's metadata with the scalars of the config's, as LangGraph's get_checkpoint_metadata merges them,
     but without its stripping of NUL characters."""
     merged: dict[str, Any] = dict(metadata)
@@ -120,8 +122,22 @@ def metadata_of(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[st
             if key in merged or key in EXCLUDED_METADATA_KEYS or key.startswith("__"):
                 continue
             if isinstance(value, str | int | float):
-                merged[key] = value
+                merged[key] = value if type(value) in _SCALARS else _storable(value, serde)
     return merged
+
+
+def _storable(value: str | float, serde: SerializerProtocol) -> str | float:
+    """A scalar of a class of its own, or the plain one if that class cannot be stored.
+
+    Nobody asked to store what is merged from a config: a run must not fail for it.
+    """
+    try:
+        serde.dumps_typed(value)
+    except Exception:  # noqa: BLE001  # a serializer of the user's may refuse with any error; the plain one is stored
+        if isinstance(value, str):
+            return str.__str__(value)
+        return int.__int__(value) if isinstance(value, int) else float.__float__(value)
+    return value
 
 
 def tuple_of(thread_id: str, stored: StoredCheckpoint, configurable: Mapping[str, Any]) -> CheckpointTuple:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from langchain_core import documents, messages
 from langchain_core.messages import base as message_base
+from langchain_core.runnables.utils import AddableDict
 from langgraph import types as lg_types
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.store import base as lg_store
@@ -84,6 +85,8 @@ KNOWN: Final[dict[int, type]] = {
     14: documents.Document,
     15: message_base.BaseMessage,
     16: message_base.BaseMessageChunk,
+    17: message_base.TextAccessor,
+    18: AddableDict,
     32: lg_types.Send,
     33: lg_types.Command,
     34: lg_types.Interrupt,
@@ -195,11 +198,13 @@ class Refused(Exception):
 class UnresolvedError(DecodeError):
     """The stored bytes are sound, but the class that they name cannot be rebuilt here."""
 
-    def __init__(self, type_name: str, reason: str) -> None:
+    def __init__(self, type_name: str, reason: str, advice: str = "") -> None:
         module, _, qualname = type_name.partition(":")
+        advice = advice or (
+            f"Import {module} before reading, or pass allow=[({module!r}, {qualname!r})] if it may be rebuilt"
+        )
         super().__init__(
-            f"Cannot rebuild a stored {type_name}: {reason}. Import {module} before reading, or pass "
-            f"allow=[({module!r}, {qualname!r})] if it may be rebuilt, or placeholders=True to read the rest."
+            f"Cannot rebuild a stored {type_name}: {reason}. {advice}, or pass placeholders=True to read the rest."
         )
         self.type_name = type_name
 

@@ -102,14 +102,16 @@ def _fill(fields: dict[str, Any], missing: Iterable[str], shape: Shape) -> None:
 
 
 def _drift(shape: Shape, reason: str) -> UnresolvedError:
-    return UnresolvedError(shape.name, f"its fields have changed: {reason}")
+    advice = "Give the class what is stored, and what it gained a default"
+    return UnresolvedError(shape.name, f"its fields have changed: {reason}", advice)
 
 
 def _class_parts(reader: Reader, data: bytes, code: Code, low: int, high: int | None = None) -> tuple[Shape, list[Any]]:
     parts = reader.parts(data, low, high)
     shape = reader.policy.resolve(parts[0])
     if shape.code != code:
-        raise UnresolvedError(shape.name, f"it was stored as {_KINDS[code]}, and the class of that name is none")
+        reason = f"it was stored as {_KINDS[code]}, and the class of that name is none"
+        raise UnresolvedError(shape.name, reason, "Give the class another name")
     return shape, parts
 
 
@@ -234,7 +236,7 @@ def read_subclass(reader: Reader, data: bytes) -> Any:
     base: Any = shape.builtin_base
     if type(parts[1]) is not base:
         reason = f"it was stored as a {type(parts[1]).__name__}, and the class is a {base.__name__}"
-        raise UnresolvedError(shape.name, reason)
+        raise UnresolvedError(shape.name, reason, "Give the class another name")
     made: Any
     if base in (list, dict, set):
         made = base.__new__(shape.cls)

@@ -211,12 +211,15 @@ _BUILTIN_BASES: Final = (str, int, float, bytes, list, dict, tuple, set, frozens
 _OBJECT_HOOKS: Final = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__")
 _FLAGS: Final = type.__dict__["__flags__"].__get__
 _HEAP_TYPE: Final = 1 << 9
+_URLS: Final = frozenset((("pydantic.networks", "_BaseUrl"), ("pydantic.networks", "_BaseMultiHostUrl")))
 _NEEDS_ALLOW: Final = "it is not a data type (pydantic model, dataclass, enum, named tuple)"
 
 
 def _object_shape(cls: type, ref: int | str) -> Shape:
     """The shape of a plain object or of a subclass of a built-in: rebuilt only if the user allowed the class."""
     base = next((b for b in mro(cls) if b in _BUILTIN_BASES), None)
+    if not _URLS.isdisjoint(map(class_name, mro(cls))):
+        raise Refused("it holds an object of pydantic_core", "Keep its text, str(url), or declare the field as a str.")
     if not _FLAGS(cls) & _HEAP_TYPE or type in mro(cls):
         raise Refused(_NEEDS_ALLOW)
     for hook in _OBJECT_HOOKS:
@@ -271,7 +274,7 @@ class Policy:
             _import_allowed(ref, module)
         cls = find_class(module, qualname)
         if isinstance(cls, str):
-            raise UnresolvedError(ref, cls)
+            raise UnresolvedError(ref, cls, _how_to_find(qualname) if module in sys.modules else "")
         try:
             shape = shape_of(cls)
         except Refused as refused:
@@ -279,6 +282,12 @@ class Policy:
         if shape.needs_allow and not named:
             raise UnresolvedError(ref, shape.needs_allow)
         return shape
+
+
+def _how_to_find(qualname: str) -> str:
+    if "[" in qualname:
+        return f"Write `Name = {qualname}` at the top of that module, which makes it"
+    return f"Define it there, or give that name to the class in its place: `{qualname} = ...`"
 
 
 def _import_allowed(ref: str, module: str) -> None:

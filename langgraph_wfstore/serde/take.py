@@ -43,10 +43,16 @@ def _check_readable(shape: Shape, policy: Policy) -> None:
         return
     module, qualname = class_name(shape.cls)
     if find_class(module, qualname) is not shape.cls:
-        raise Refused(f"its class is not what {module}:{qualname} finds", "Define the class at module level.")
+        raise Refused(f"its class is not what {module}:{qualname} finds", _advice(qualname))
     if (policy.strict or shape.needs_allow) and not policy.names(module, qualname):
         reason = shape.needs_allow or "strict=True and it is not in the allow list"
         raise Refused(reason, f"Pass allow=[({module!r}, {qualname!r})] if it may be rebuilt on reading.")
+
+
+def _advice(qualname: str) -> str:
+    if "[" in qualname and "<locals>" not in qualname:  # pydantic makes it where it is first used, and keeps it there
+        return f"Define a class of its own at module level, `class Name({qualname}): pass`, and use that."
+    return "Define the class at module level."
 
 
 _KEEP: Final = object()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,13 @@ from .material import THREAD, checkpoint_of, config_of, ids_of, metadata_of, new
 
 if TYPE_CHECKING:
     from langgraph_wfstore import WfStoreSaver
+
+
+class Tier(StrEnum):
+    """What a user may put into metadata as text."""
+
+    GOLD = "gold"
+    SILVER = "silver"
 
 
 class MetadataContract(Contract):
@@ -85,6 +93,23 @@ class MetadataContract(Contract):
             "flag": False,
             "ratio": 0.5,
         }
+
+    def test_a_scalar_of_the_config_whose_class_cannot_be_stored_is_merged_in_as_the_plain_one(self, api: Api) -> None:
+        class Text(str):
+            __slots__ = ()
+
+        class Whole(int):
+            pass
+
+        class Ratio(float):
+            pass
+
+        config: RunnableConfig = {
+            **config_of(user=Text("ann"), tier=Tier.GOLD),
+            "metadata": {"n": Whole(3), "f": Ratio(1)},
+        }
+        found = api.read(api.put(config, checkpoint_of(), metadata_of(0))).metadata
+        assert same(found, metadata_of(0, n=3, f=1.0, user="ann", tier=Tier.GOLD)), found
 
     def test_nul_in_merged_strings_is_kept(self, api: Api) -> None:
         config: RunnableConfig = {**config_of(user="a\0b"), "metadata": {"run": "c\0d"}}
@@ -156,6 +181,12 @@ class FilterContract(Contract):
     def test_a_number_is_not_its_text(self, api: Api) -> None:
         assert self.matches(api, ["1", 1, "1.0"], 1) == [1]
         assert self.matches_again(api, "1") == [0]
+
+    def test_text_is_text_whatever_its_class(self, api: Api) -> None:
+        said = AIMessage("gold").text  # of a subclass of str
+        assert self.matches(api, ["gold", Tier.GOLD, said, "silver", Tier.SILVER, 1], "gold") == [0, 1, 2]
+        assert self.matches_again(api, Tier.GOLD) == [0, 1, 2]
+        assert self.matches_again(api, said) == [0, 1, 2]
 
     def test_big_integers_are_compared_exactly(self, api: Api) -> None:
         numbers = [2**53, 2**53 + 1, 2**63, 2**63 + 1, 2**80, 2**80 + 1, -(2**80)]

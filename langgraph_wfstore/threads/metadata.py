@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..values.equality import same
 from .view import run_of
 
 _MISSING = object()
@@ -17,9 +18,14 @@ class Filter:
     Args:
         wanted: per key the value that must be equal, as JSON: the order of keys does not matter, lists and tuples
             are alike, True is not 1, and None matches a stored null only, not an absent key.
+
+    Raises:
+        TypeError: `wanted` is no mapping.
     """
 
     def __init__(self, wanted: Mapping[str, Any]) -> None:
+        if not isinstance(wanted, Mapping):
+            raise TypeError(f"a metadata filter is a dict of keys and the values wanted, not {wanted!r:.100}")
         self._wanted = dict(wanted)
 
     def accepts(self, metadata: Mapping[str, Any]) -> bool:
@@ -44,7 +50,10 @@ class Filter:
 
 
 def json_equal(a: object, b: object) -> bool:
-    """Whether two values are the same JSON; what is not JSON is compared by type and equality."""
+    """Whether two values are the same JSON; what is not JSON is compared by type and equality.
+
+    Text is text in JSON, whatever subclass of `str` it has in Python: a member of a StrEnum, the `text` of a message.
+    """
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -53,4 +62,8 @@ def json_equal(a: object, b: object) -> bool:
         return len(a) == len(b) and all(map(json_equal, a, b))
     if isinstance(a, int | float) and isinstance(b, int | float):
         return a == b
+    if isinstance(a, str) and isinstance(b, str):
+        return a == b
+    if hasattr(a, "__array__"):  # numpy's == answers by element
+        return same(a, b)
     return type(a) is type(b) and a == b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -245,6 +246,19 @@ def test_after_a_fork_parent_and_child_both_go_on(place: str) -> None:
         texts = [message.content for message in values["messages"]]
         assert texts == [text for i in range(3) for text in (f"message {i}", f"re: message {i}")]
         assert_sound(saver, "t", "chat", "of the child", "of the parent")
+
+
+def test_a_fork_s_child_may_call_sync_code_on_an_event_loop_as_its_parent_did(place: str) -> None:
+    """LangChain does the awaited part of what capture hears there on threads, which a fork leaves behind."""
+    with WfStoreSaver(place) as saver:
+
+        async def say(number: int) -> None:
+            chat_graph(saver).invoke(says_human(number), config_of("chat"))
+
+        asyncio.run(say(0))
+        children.start(lambda: asyncio.run(say(1))).outcome(20)
+        assert len(saver.get_tuple(config_of("chat")).checkpoint["channel_values"]["messages"]) == 4
+        assert_sound(saver, "chat")
 
 
 def test_a_fork_while_other_threads_write_leaves_the_child_able_to_write(place: str) -> None:

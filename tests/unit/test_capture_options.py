@@ -19,7 +19,7 @@ from langgraph.graph import START, StateGraph
 from langgraph_wfstore import PriceTable, WfStore, WfStoreSaver
 from langgraph_wfstore.backends.base import CALL, END, RUN, STEP, Append, Pending
 from langgraph_wfstore.capture import barrier
-from langgraph_wfstore.errors import BackendUnavailableError
+from langgraph_wfstore.errors import BackendUnavailableError, UnsupportedValueError
 from langgraph_wfstore.testing.contract_capture import agent_graph, asked, search
 from langgraph_wfstore.testing.sample_graphs import Log, line_graph
 from langgraph_wfstore.testing.scripted import ScriptedModel, says
@@ -141,6 +141,20 @@ def test_what_cannot_be_serialized_is_recorded_and_does_not_end_the_run():
         (call,) = saver.store.thread("t").calls()
         facts = call.output["wfstore.truncated"]
         assert facts["why"] == "not serializable" and facts["type"] == "_thread.lock" and facts["of"] == "repr"
+
+
+def test_the_step_of_a_node_that_gives_what_contains_itself_is_ended(caplog: pytest.LogCaptureFixture):
+    def node(state: Log) -> Log:
+        log: list[Any] = ["done"]
+        log.append(log)
+        return {"log": log}
+
+    with WfStoreSaver(":memory:") as saver:
+        graph = StateGraph(Log).add_node("node", node).add_edge(START, "node").compile(checkpointer=saver)
+        with pytest.raises(UnsupportedValueError, match="contains itself"):
+            graph.invoke({"log": []}, CONFIG)
+        (step,) = saver.store.thread("t").steps()
+        assert step.status != "open" and not caplog.records
 
 
 def test_a_graph_with_another_saver_is_nobody_s_business():

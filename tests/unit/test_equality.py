@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from langgraph_wfstore.threads.metadata import json_equal
 from langgraph_wfstore.values.equality import same
 
 
@@ -60,3 +62,9 @@ def test_what_cannot_be_compared_in_one_step_is_compared_part_by_part(value):
 def test_a_tuple_is_a_list_only_to_langgraph():
     assert same(Box(what=(1,)), Box(what=[1]), as_langgraph=True)
     assert not same(Box(what=(1,)), Box(what=[1]))
+
+
+def test_a_filter_compares_arrays_of_numpy_whole():
+    assert json_equal(np.arange(3), np.arange(3))
+    assert not json_equal(np.arange(3), np.arange(4))
+    assert not json_equal(np.arange(3), [0, 1, 2])

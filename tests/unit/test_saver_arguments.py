@@ -59,6 +59,15 @@ def test_a_key_that_is_no_text_says_so(saver, key):
         saver.get_tuple({"configurable": {"thread_id": "t", key: 5}})
 
 
+@pytest.mark.parametrize("wanted", ["source", ["source"], 1])
+def test_a_filter_that_is_no_dict_says_so(saver, wanted):
+    put(saver, "a", 1)
+    with pytest.raises(TypeError, match="a metadata filter is a dict"):
+        list(saver.list(None, filter=wanted))
+    with pytest.raises(TypeError, match="a metadata filter is a dict"):
+        saver.store.threads(metadata=wanted)
+
+
 def test_a_thread_is_found_by_the_number_it_was_put_with(saver):
     put(saver, 7, 1)
     assert saver.store.thread(7).thread_id == saver.store.thread("7").thread_id == "7"

@@ -41,12 +41,13 @@ from langchain_core.messages import (
     ToolMessage,
     ToolMessageChunk,
 )
+from langchain_core.runnables.utils import AddableDict
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.store.base import Item
 from langgraph.types import Command, Interrupt, Overwrite, Send, TimeoutPolicy
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import AnyUrl, BaseModel, PostgresDsn, SecretBytes, SecretStr
 
 from langgraph_wfstore.errors import DecodeError, UnsupportedValueError
 from langgraph_wfstore.serde import Placeholder, WfSerializer
@@ -394,6 +395,10 @@ class MyZone(dt.tzinfo):
     pass
 
 
+def parametrized():
+    return samples.Box[bytes](item=b"x")
+
+
 def incomplete():
     return samples.Derived.__new__(samples.Derived)
 
@@ -430,6 +435,9 @@ def incomplete():
         (with_attribute(OrderedDict()), "attributes"),
         (ipaddress.ip_address, "function"),
         (samples.Model.model_construct(), "without its constructor"),
+        (parametrized(), "class Name(Box[bytes]): pass"),
+        (AnyUrl("https://example.org/"), "str(url)"),
+        (PostgresDsn("postgresql://u@a,b/x"), "str(url)"),
     ],
     ids=short,
 )
@@ -699,6 +707,14 @@ def test_strict_reads_and_writes_only_what_is_known_or_allowed():
         assert round_trip(value, strict=True) == value
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("value", [AIMessage("said").text, AddableDict({"a": (1,)})], ids=short)
+def test_what_langchain_hands_out_as_text_or_dict_comes_back_of_its_type(value, strict):
+    again = round_trip({"answer": value, "all": [value]}, strict=strict)
+    assert again == {"answer": value, "all": [value]}
+    assert type(again["answer"]) is type(again["all"][0]) is type(value)
+
+
 def test_langgraph_allows_nested_classes_by_their_last_name():
     allowed = WfSerializer(strict=True).with_allowlist({("serde_samples", "Inner")})
     assert allowed.loads_typed(allowed.dumps_typed(samples.Outer.Inner.A)) is samples.Outer.Inner.A
@@ -801,8 +817,28 @@ def test_a_field_gained_with_a_default_is_filled():
     ids=str,
 )
 def test_fields_that_do_not_fit_any_more_are_named(code, payload, field):
-    with pytest.raises(DecodeError, match=rf"serde_samples:\w+: its fields have changed.*{field}"):
+    says = rf"serde_samples:\w+: its fields have changed.*{field}.*Give the class"
+    with pytest.raises(DecodeError, match=says) as found:
         load(code, payload)
+    assert "allow=" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "payload", "advice"),
+    [
+        (Code.DATACLASS, ["serde_samples:Gone", {"x": 1}], "Gone = ..."),
+        (Code.MODEL, ["serde_samples:Box[date]", {"item": 1}], "`Name = Box[date]`"),
+        (Code.DATACLASS, ["serde_samples:Colour", {"x": 1}], "another name"),
+        (Code.DATACLASS, ["not_imported:Plain", {"x": 1}], "Import not_imported before reading"),
+        (Code.OBJECT, ["serde_samples:Thing", {"a": 1}], "allow=[('serde_samples', 'Thing')]"),
+    ],
+    ids=str,
+)
+def test_the_advice_fits_why_a_class_cannot_be_rebuilt(code, payload, advice):
+    with pytest.raises(DecodeError, match="placeholders=True") as found:
+        load(code, payload)
+    assert advice in str(found.value)
+    assert ("allow=" in str(found.value)) == (payload[0] in ("not_imported:Plain", "serde_samples:Thing"))
 
 
 # --- damaged bytes ---
