@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..errors import BackendUnavailableError
 from .base import Append, RecordRow, Stale, Standing
 
-_MOST = 64  # appends in one round trip
+_MOST, _LARGEST = 64, 64 << 20  # appends, and bytes of objects, in one round trip
 _SENDERS = 4
 
 
@@ -146,7 +146,11 @@ class _Lane:
     def _group(self) -> list[LaneTicket]:
         """The first that waits, and those behind it that stand on it."""
         group = [self.waiting.popleft()]
+        size = _size(group[0].batch)
         while self.waiting and len(group) < _MOST and _follows(group[-1].batch, self.waiting[0].batch):
+            size += _size(self.waiting[0].batch)
+            if size > _LARGEST:
+                break
             group.append(self.waiting.popleft())
         return group
 
@@ -183,6 +187,10 @@ def _follows(batch: Append, following: Append) -> bool:
         and following.run == batch.run
         and following.fence == batch.fence
     )
+
+
+def _size(batch: Append) -> int:
+    return sum([len(row.data) for row in batch.objects])
 
 
 def end_of(last: RecordRow) -> bytes:

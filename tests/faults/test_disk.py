@@ -484,14 +484,29 @@ def test_a_creation_that_was_cut_off_is_taken_up(tmp_path: Path) -> None:
         assert_sound(saver, "t")
 
 
-def test_a_file_that_is_replaced_by_nothing_while_it_is_open_does_not_pass_for_success(tmp_path: Path) -> None:
-    """What a new process finds after the file was deleted under a running one is a new store, not a mixture."""
-    path = tmp_path / "agent.db"
+@pytest.mark.parametrize("by", ["nothing", "another store"])
+def test_a_file_that_is_deleted_or_replaced_while_it_is_open_is_told(tmp_path: Path, by: str) -> None:
+    """What would be acknowledged on the file that nobody finds any more would be lost."""
+    path, aside = tmp_path / "agent.db", tmp_path / "aside"
     with WfStoreSaver(path) as saver:
         put(saver, 0)
-        for left in tmp_path.iterdir():
+        put(saver, 0, thread_id="other")
+        aside.mkdir()
+        for left in tmp_path.glob("agent.db*"):
+            left.rename(aside / left.name)
+        if by == "another store":
+            with WfStoreSaver(path) as other:
+                assert other.store.threads() == []
+                put(other, 0, thread_id="new")
+        for work in (lambda: put(saver, 1), lambda: saver.get_tuple(config_of("other")), saver.store.threads):
+            with pytest.raises(BackendUnavailableError, match="was deleted or replaced while the store was open"):
+                within(work)
+        for left in tmp_path.glob("agent.db*"):
             left.unlink()
-        with WfStoreSaver(path) as other:
-            assert other.store.threads() == []
-            put(other, 0, thread_id="new")
-            assert_sound(other, "new")
+        for left in aside.iterdir():
+            left.rename(tmp_path / left.name)
+        put(saver, 1)
+        assert_sound(saver, "t", "other")
+    with WfStoreSaver(path) as again:
+        values = [found.checkpoint["channel_values"]["number"] for found in again.list(config_of("t"))]
+        assert values == [1, 0]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from langgraph_wfstore import BackendUnavailableError
-from langgraph_wfstore.backends.base import WRITE, Append, BranchRow, RecordRow, Stale, Standing, ThreadRow
+from langgraph_wfstore.backends.base import WRITE, Append, BranchRow, ObjectRow, RecordRow, Stale, Standing, ThreadRow
 from langgraph_wfstore.backends.lanes import Lanes
 from langgraph_wfstore.testing.api import within
 
@@ -187,3 +187,16 @@ def test_closing_waits_for_what_has_begun_and_refuses_the_rest():
             later.wait()
     with pytest.raises(BackendUnavailableError, match="a place was closed"):
         lanes.put(append(thread, 3))
+
+
+def test_large_appends_go_alone_however_many_wait():
+    engine, thread = Engine(), row()
+    lanes = Lanes(engine, "the engine")
+    first = held(engine, lanes, thread)
+    large = ObjectRow(1, b"id", 0, "", None, bytes(40 << 20))
+    tickets = [lanes.put(append(thread, seq, objects=[large] if seq in (3, 4) else [])) for seq in range(2, 6)]
+    engine.go.set()
+    for ticket in tickets:
+        within(ticket.wait)
+    first.join(30)
+    assert engine.applied == [[1], [2, 3], [4, 5]]

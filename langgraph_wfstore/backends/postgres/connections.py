@@ -246,6 +246,8 @@ class Connections:
 
     def _unavailable(self, error: Exception, again: bool) -> BackendUnavailableError:
         lost = "; whether it was applied is not known, repeating it is safe" if again else "; nothing was written"
+        if self._single is not None and self._source.closed:
+            lost += ", on a store with a new connection: the one that it was given is closed"
         return BackendUnavailableError(f"{self.place} did not serve within {self.timeout:g} s ({_told(error)}){lost}")
 
     def _refused(self, error: Exception) -> BackendUnavailableError:

@@ -44,6 +44,7 @@ class Connections:
         _all.add(self)
         with translated(path):
             self._make_ours()
+        self._file = _identity(path)
 
     def _reset(self) -> None:
         """Start without connections: at the beginning, and in a forked child, which must not touch its parent's."""
@@ -132,8 +133,14 @@ class Connections:
             return False
 
     def _check_open(self) -> None:
+        """Refuse a store that is closed, or whose file is gone: what is written to that ends with this process."""
         if self._closed:
             raise BackendUnavailableError(f"the store {self.path} is closed; open it again")
+        if _identity(self.path) != self._file:
+            raise BackendUnavailableError(
+                f"the file {self.path} was deleted or replaced while the store was open; nothing was read or written. "
+                "Put it back, or close the store and open it again"
+            )
 
     def _connect(self, *, writing: bool) -> sqlite3.Connection:
         mode = "ro" if self.read_only else "rwc" if writing else "rw"
@@ -211,6 +218,15 @@ def is_open_here(path: str | os.PathLike[str]) -> bool:
 
 
 _all: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file a path leads to; None: to none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check_path(path: str, read_only: bool) -> None:
