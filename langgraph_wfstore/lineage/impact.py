@@ -53,7 +53,8 @@ class _Impact:
         self._calls: dict[str, str] = {}
         self._asked: set[str] = set()
         self._elements: set[bytes] = set()
-        self._of_task: dict[tuple[Key, str], str] = {}
+        self._of_task: dict[Key, dict[str, str]] = {}
+        self._unwritten: dict[Key, set[str]] = {}
         self._written: dict[Key, dict[str, str]] = {}
         self._tainted: dict[Key, dict[str, str]] = {}
         self._checkpoints: dict[Key, tuple[RecordRow, CheckpointRecord]] = {}
@@ -102,7 +103,9 @@ class _Impact:
     def _add_step(self, record: StepRecord, after: str | None, through: tuple[str, ...]) -> None:
         self._steps[record.step_id] = _Follower(record, after, through)
         if record.checkpoint_id is not None:
-            self._of_task[(record.namespace, record.checkpoint_id), record.task_id] = record.step_id
+            key = (record.namespace, record.checkpoint_id)
+            self._of_task.setdefault(key, {})[record.task_id] = record.step_id
+            self._unwritten.setdefault(key, set()).add(record.task_id)
         self._unsaved.setdefault(record.run_id, []).append(record.step_id)
 
     # ------------------------------------------------------------------ record by record
@@ -162,13 +165,23 @@ class _Impact:
 
     def _write(self, record: WriteRecord) -> None:
         key = (record.namespace, record.checkpoint_id)
-        step = self._of_task.get((key, record.task_id))
+        step = self._of_task.get(key, {}).get(record.task_id)
         if step is not None:
+            self._unwritten.get(key, set()).discard(record.task_id)
             self._written.setdefault(key, {}).update({write.channel: step for write in record.writes if write.idx >= 0})
+
+    def _await_writes(self, key: Key) -> None:
+        """Take the writes of steps that follow which come after the checkpoint that they led to: LangGraph puts both
+        from threads of their own."""
+        if self._unwritten.pop(key, None):
+            for _, record in self._ancestry.writes_at(*key):
+                self._write(record)
 
     def _checkpoint(self, row: RecordRow, record: CheckpointRecord) -> None:
         key = (record.namespace, record.checkpoint_id)
         above_key = (record.namespace, record.parent_checkpoint_id or "")
+        if record.source == "loop":
+            self._await_writes(above_key)
         above = self._checkpoints.get(above_key)
         if above is None and not record.namespace:
             entry = self._ancestry.entry(record.parent_checkpoint_id)

@@ -93,7 +93,7 @@ class Origins:
         items = self._evidence.items
         writes = [
             (START if record.task_path.endswith(f", {START}") else record.task_id, (row, record, write.value))
-            for row, record in self._ancestry.writes_at(above)
+            for row, record in self._ancestry.writes_at(above.namespace, above.checkpoint_id)
             for write in record.writes
             if write.channel == self.channel
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import operator
 import threading
+import time
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
@@ -355,6 +356,31 @@ class LineageContract(DurabilityContract):
         everything = [item.id for item in thread.impact(asking.call_id).walk() if item.kind == "call"]
         assert everything == [asking.call_id, lookup.call_id, second.call_id, third.call_id]
         assert [i.id for i in thread.impact(third.call_id).walk() if i.kind == "call"] == [third.call_id]
+
+    def test_what_followed_is_found_though_writes_came_after_their_checkpoint(
+        self, api: Api, saver: WfStoreSaver, durability: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put, put_writes = saver._put, saver._put_writes
+        followed: set[str] = set()
+
+        def noted(config: Any, *others: Any) -> Any:
+            stored = put(config, *others)
+            followed.add(config["configurable"].get("checkpoint_id"))
+            return stored
+
+        def late(config: Any, *others: Any) -> None:
+            end = time.monotonic() + 0.3
+            while config["configurable"]["checkpoint_id"] not in followed and time.monotonic() < end:
+                time.sleep(0.001)
+            put_writes(config, *others)
+
+        monkeypatch.setattr(saver, "_put", noted)
+        monkeypatch.setattr(saver, "_put_writes", late)
+        model = ScriptedModel(answers=[says("", "m1", ("search", {"q": "x"}, "c1")), says("it is x", "m2")])
+        api.invoke(agent_graph(saver, model, search), asked(), CONFIG, durability=durability)
+        asking, lookup, second = of(saver).calls()
+        found = [item.id for item in of(saver).impact(asking.call_id).walk() if item.kind == "call"]
+        assert found == [asking.call_id, lookup.call_id, second.call_id]
 
     def test_a_message_that_was_changed_since_is_not_taken_for_the_call_s(
         self, api: Api, saver: WfStoreSaver, durability: str

@@ -95,9 +95,9 @@ class Ancestry:
             yield read_rows(page)
             after = page[-1].seq
 
-    def writes_at(self, entry: Entry) -> list[tuple[RecordRow, WriteRecord]]:
+    def writes_at(self, namespace: str, checkpoint_id: str) -> list[tuple[RecordRow, WriteRecord]]:
         """The writes that are anchored at a checkpoint."""
-        rows = self._store.backend.anchored(self.number, [anchor_of(entry.namespace, entry.checkpoint_id)])
+        rows = self._store.backend.anchored(self.number, [anchor_of(namespace, checkpoint_id)])
         return [(row, record) for row, record in read_rows(rows) if isinstance(record, WriteRecord)]
 
 
