@@ -1,18 +1,8 @@
-"""An append in PostgreSQL: one call of a function, so one round trip and one transaction.
-
-It is made by libpq's blocking call, without a cursor: the arguments are ready as they are sent, and Python's global
-lock is given up once for each append, where a cursor gives it up for every wait. What ends a wait that takes too long
-is deadlines.py. Where it must be interrupted the same is sent, and waited for as a cursor does: on a connection of the
-user's, whose owner may close it meanwhile, which frees what the blocking call works on, and is told what is notified
-meanwhile; and on the main thread, which Python interrupts (Ctrl-C) between calls only.
-"""
+"""An append in PostgreSQL: one call of a function, so one round trip and one transaction."""
 
 from __future__ import annotations
 
-import secrets
 import struct
-import threading
-import weakref
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -21,12 +11,11 @@ from ...errors import UnsupportedValueError, WfStoreError
 from ..base import Append, ObjectRow, RecordRow, Standing, looked_up
 from ..packing import pack
 from .arrays import OIDS, array_of, bigints
-from .borrowed import check_idle
+from .calling import Call
 from .schema import Sql
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.pq.abc import PGconn, PGresult
 
 _BYTES, _SMALL, _WHOLE, _BIG = "bytea", "smallint", "integer", "bigint"
 # In the order of RecordRow, and what each is in PostgreSQL.
@@ -40,12 +29,8 @@ _OF_LINK, _OF_MOVE, _OF_BRANCH = [_BIG, _WHOLE], [_WHOLE, _BIG], [_WHOLE, _BYTES
 _SINGLE = [20, 20, 20, 23, 17, 17, 20, 17, 17, 20, 17, 20, 23, 16, 16]
 _KINDS = [*_OF_RECORD, *_OF_OBJECT, *_OF_LINK, *_OF_MOVE, *_OF_BRANCH]
 _TYPES = [*_SINGLE, *[OIDS[kind][0] for kind in _KINDS]]
-_BINARY = 1
-_FORMATS = [_BINARY] * len(_TYPES)
 _APPEND = f"SELECT wf.append({', '.join(f'${number}' for number in range(1, len(_TYPES) + 1))})"
 _LARGEST = (1 << 30) - 1  # bytes of a message to the server, and of a value in it; PQ_LARGE_MESSAGE_LIMIT
-_DONE, _TUPLES = 1, 2  # libpq's PGRES_COMMAND_OK and PGRES_TUPLES_OK
-_UNIQUE_VIOLATION, _NO_SUCH_STATEMENT = "23505", "26000"
 _big, _whole = struct.Struct("!q").pack, struct.Struct("!i").pack
 
 
@@ -63,13 +48,10 @@ class Appends:
     def __init__(
         self, sql: Sql, name_key: Callable[[bytes], bytes], *, lazy: bool, prepare: bool, shared: bool
     ) -> None:
-        self._shared = shared
         self._name_key = name_key
         self._lazy = lazy
         self._sql = sql
-        self._call = sql(_APPEND)
-        self._prepared: weakref.WeakSet[PGconn] | None = weakref.WeakSet() if prepare else None
-        self._name = f"wfstore_append_{secrets.token_hex(8)}".encode()  # others may share the connections
+        self._call = Call("wfstore_append", sql(_APPEND), _TYPES, prepare=prepare, shared=shared)
 
     def apply(self, db: Connection[Any], batch: Append, again: bool) -> bool:
         """Apply one append; False if the thread is not as expected.
@@ -81,59 +63,14 @@ class Appends:
             return False
         values = self._values(batch)
         _check_size(sum(len(value) for value in values if value is not None))
-        numbers = self._called(db, values)
+        found = self._call.value(db, values)
+        numbers = None if found is None else bigints(found)
         if numbers is None and again:
             numbers = self._applied(db, batch)
         if numbers is None:
             return False
         batch.thread.number, batch.thread.lineage = numbers
         return True
-
-    def _called(self, db: Connection[Any], values: list[bytes | None]) -> Sequence[int] | None:
-        """What the function `append` returns."""
-        with db.lock:  # a connection of the user's may be in use on other threads
-            if self._shared:
-                check_idle(db)
-            result = self._result(db, values)
-            encoding = db.info.encoding if result.status != _TUPLES else ""
-        if encoding:
-            refuse(result, encoding)
-            return None
-        found = result.get_value(0, 0)
-        return None if found is None else bigints(found)
-
-    def _interruptible(self) -> bool:
-        return self._shared or threading.current_thread() is threading.main_thread()
-
-    def _result(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
-        if self._prepared is None:
-            arguments = (self._call, values, _TYPES, _FORMATS, _BINARY)
-            if self._interruptible():
-                return _waited(db, lambda: db.pgconn.send_query_params(*arguments))
-            return db.pgconn.exec_params(*arguments)
-        result = self._result_of_prepared(db, values) if db.pgconn in self._prepared else None
-        if result is None or state_of(result) == _NO_SUCH_STATEMENT:  # DISCARD ALL, say
-            made = self._result_of_preparing(db)
-            if made.status != _DONE:
-                return made
-            self._prepared.add(db.pgconn)
-            result = self._result_of_prepared(db, values)
-        return result
-
-    def _result_of_preparing(self, db: Connection[Any]) -> PGresult:
-        if self._interruptible():
-            return _waited(db, lambda: db.pgconn.send_prepare(self._name, self._call, _TYPES))
-        return db.pgconn.prepare(self._name, self._call, _TYPES)
-
-    def _result_of_prepared(self, db: Connection[Any], values: list[bytes | None]) -> PGresult:
-        if self._interruptible():
-            return _waited(db, lambda: db.pgconn.send_query_prepared(self._name, values, _FORMATS, _BINARY))
-        return db.pgconn.exec_prepared(
-            self._name,
-            values,  # type: ignore[arg-type]  # nulls are right; psycopg's signature forgets them
-            _FORMATS,
-            _BINARY,
-        )
 
     def _applied(self, db: Connection[Any], batch: Append) -> tuple[int, int] | None:
         """Thread and lineage, if an earlier try did apply this: its last record is there."""
@@ -179,38 +116,6 @@ def _check_size(size: int) -> None:
             f"what is stored at once has {size} bytes after compression, PostgreSQL takes at most {_LARGEST} in a "
             "message; nothing was written. Keep large values elsewhere, and their names in the state"
         )
-
-
-def _waited(db: Connection[Any], send: Callable[[], None]) -> PGresult:
-    """What the server answers to one command; waited for as psycopg's cursors do, which an interrupt ends."""
-    from psycopg import generators
-
-    send()
-    results: list[PGresult] = db.wait(generators.execute(db.pgconn))
-    return results[-1]
-
-
-def refuse(result: PGresult, encoding: str) -> None:
-    """Raise what psycopg raises for an error; nothing if somebody else created the thread at the same time.
-
-    Args:
-        encoding: Python's name of what the server's messages are in.
-    """
-    from psycopg import errors
-
-    state = state_of(result)
-    if state == _UNIQUE_VIOLATION:
-        return
-    if not state:  # the connection broke
-        raise errors.OperationalError(result.get_error_message(encoding))
-    raise errors.error_from_result(result, encoding)
-
-
-def state_of(result: PGresult) -> str:
-    """The SQLSTATE of a result that is an error; "" of any other, or if the connection broke."""
-    from psycopg.pq import DiagnosticField
-
-    return (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
 
 
 def _arrays(kinds: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bytes | None]:
