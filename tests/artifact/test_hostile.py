@@ -21,7 +21,7 @@ from langgraph_wfstore.errors import ArtifactError, IntegrityError
 from langgraph_wfstore.testing.material import THREAD
 from langgraph_wfstore.testing.sample_threads import SAMPLES
 
-COUNT = int(os.environ.get("WFSTORE_FUZZ", "240"))
+COUNT = int(os.environ.get("WFSTORE_FUZZ", "400"))
 FREE = ("README.txt", "derived/messages.txt")  # no rule of the format says what stands in them
 KINDS = ("forked", "redacted", "lists", "agent")
 

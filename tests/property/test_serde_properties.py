@@ -126,7 +126,7 @@ def decodes_or_refuses(data, serializer=SERIALIZER, tag="wf1"):
     serializer.loads_typed(again)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(st.binary(max_size=200))
 @example(b"\xdd\xff\xff\xff\xff")
 @example(b"\xc9\xff\xff\xff\xff\x13")
@@ -184,7 +184,7 @@ PARTS = st.recursive(
 )
 
 
-@settings(max_examples=1200, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(st.sampled_from([*Code, 0, 1, 2, 3, 4, 5, 6, 7]), NAMES, st.lists(PARTS, max_size=4))
 def test_well_formed_bytes_with_hostile_content_are_a_value_or_a_decode_error(code, name, parts):
     for payload in ([name, *parts], parts):
