@@ -170,3 +170,28 @@ def test_a_change_is_flagged_though_a_functional_task_never_begins():
     items.append("changed")
     assert state.leave(codec) == ()
     assert "'items' was changed in place" in state.leave(codec)[0]
+
+
+def test_a_task_that_never_says_that_it_has_ended_is_not_waited_for_in_the_next_superstep():
+    items: list[str] = []
+    first = {name: SimpleNamespace(writes=[], path=("__pregel_pull", name), proc=None) for name in ("one", "cancelled")}
+    loop = Loop(
+        tasks=first,
+        channels={"items": SimpleNamespace(checkpoint=lambda: items)},
+        checkpoint={"id": "1"},
+        durability="async",
+        checkpointer=object(),
+    )
+    codec, state = Codec(WfSerializer(), Memo()), LoopState(loop, "")
+    for name in first:
+        state.begun.add(name)
+        state.enter(name, codec)
+    assert state.leave(codec) == ()  # of "one"
+    loop.checkpoint = {"id": "2"}
+    loop.tasks = {name: SimpleNamespace(writes=[], path=("__pregel_pull", name), proc=None) for name in ("a", "b")}
+    for name in loop.tasks:
+        state.begun.add(name)
+        state.enter(name, codec)
+    items.append("changed")
+    assert state.leave(codec) == ()
+    assert "'items' was changed in place while a and b" in state.leave(codec)[0]
