@@ -25,6 +25,12 @@ class Loop(SimpleNamespace):
     """What is looked at of LangGraph's; it can be referred to weakly."""
 
 
+def loop_of(tasks: dict[str, Any], items: list[str]) -> Loop:
+    """One that saves, in its first superstep, with one channel."""
+    channels = {"items": SimpleNamespace(checkpoint=lambda: items)}
+    return Loop(tasks=tasks, channels=channels, checkpoint={"id": "1"}, durability="async", checkpointer=object())
+
+
 def test_who_waits_goes_on_when_it_is_ready():
     gate, there = Gate(), threading.Event()
     woken: list[bool] = []
@@ -110,10 +116,7 @@ def test_channels_are_looked_at_once_before_and_once_after_tasks_that_run_one_af
 
     tasks = {f"task {n}": SimpleNamespace(writes=[], path=("__pregel_push", n, False), proc=None) for n in range(100)}
     items: list[str] = []
-    channel = SimpleNamespace(checkpoint=lambda: items)
-    loop = Loop(
-        tasks=tasks, channels={"items": channel}, checkpoint={"id": "1"}, durability="async", checkpointer=object()
-    )
+    loop = loop_of(tasks, items)
     codec, state = Counting(WfSerializer(), Memo()), LoopState(loop, "")
     flags = []
     for number, task_id in enumerate(tasks):
@@ -156,13 +159,7 @@ def test_a_change_is_flagged_though_a_functional_task_never_begins():
     called = ("__pregel_push", ("__pregel_pull", "flow"), 0, True)
     paths = {"flow": ("__pregel_pull", "flow"), "changes": called, "never": called}
     tasks = {name: SimpleNamespace(writes=[], path=path, proc=None) for name, path in paths.items()}
-    loop = Loop(
-        tasks=tasks,
-        channels={"items": SimpleNamespace(checkpoint=lambda: items)},
-        checkpoint={"id": "1"},
-        durability="async",
-        checkpointer=object(),
-    )
+    loop = loop_of(tasks, items)
     codec, state = Codec(WfSerializer(), Memo()), LoopState(loop, "")
     for name in ("flow", "changes"):
         state.begun.add(name)
@@ -175,13 +172,7 @@ def test_a_change_is_flagged_though_a_functional_task_never_begins():
 def test_a_task_that_never_says_that_it_has_ended_is_not_waited_for_in_the_next_superstep():
     items: list[str] = []
     first = {name: SimpleNamespace(writes=[], path=("__pregel_pull", name), proc=None) for name in ("one", "cancelled")}
-    loop = Loop(
-        tasks=first,
-        channels={"items": SimpleNamespace(checkpoint=lambda: items)},
-        checkpoint={"id": "1"},
-        durability="async",
-        checkpointer=object(),
-    )
+    loop = loop_of(first, items)
     codec, state = Codec(WfSerializer(), Memo()), LoopState(loop, "")
     for name in first:
         state.begun.add(name)
